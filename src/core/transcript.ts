@@ -1,0 +1,75 @@
+/**
+ * The transcript hash H(tag; f1, …, fk) of docs/protocol.md: SHAKE256 over the injective tuple encoding of
+ * NIST SP 800-185 (encode_string, right_encode), and its extension to long streams by AES-256-CTR.
+ */
+import { createCipheriv, createHash } from 'node:crypto';
+import { bigintToBytes, bytesToBigint, concatBytes } from './bytes.js';
+import { invariant } from './errors.js';
+
+const DOMAIN = 'ecdsa-mpc/v1/';
+const text = new TextEncoder();
+
+/** An integer that may be negative; absorbed as one field, sign byte (0 or 1) then magnitude. */
+export interface SignedField {
+  readonly signed: bigint;
+}
+
+/**
+ * One field: bytes as they are, text as UTF-8, a non-negative integer big-endian minimal, a {@link SignedField},
+ * or a list, which is its count and then each of its items as fields of their own.
+ */
+export type Field = Uint8Array | string | bigint | SignedField | readonly Field[];
+
+/** left_encode / right_encode of SP 800-185 §2.3.1: the value in minimal bytes, with its length before or after. */
+function lengthEncode(value: number, side: 'left' | 'right'): Uint8Array {
+  const bytes = value === 0 ? Uint8Array.of(0) : bigintToBytes(BigInt(value));
+  const count = Uint8Array.of(bytes.length);
+  return side === 'left' ? concatBytes(count, bytes) : concatBytes(bytes, count);
+}
+
+/** encode_string of SP 800-185 §2.3.2. */
+const encodeString = (bytes: Uint8Array): Uint8Array[] => [lengthEncode(bytes.length * 8, 'left'), bytes];
+
+function* encodeField(field: Field): Generator<Uint8Array> {
+  if (field instanceof Uint8Array) yield* encodeString(field);
+  else if (typeof field === 'string') yield* encodeString(text.encode(field));
+  else if (typeof field === 'bigint') yield* encodeString(bigintToBytes(field));
+  else if ('signed' in field) {
+    const negative = field.signed < 0n;
+    yield* encodeString(
+      concatBytes(Uint8Array.of(negative ? 1 : 0), bigintToBytes(negative ? -field.signed : field.signed)),
+    );
+  } else {
+    yield* encodeField(BigInt(field.length));
+    for (const item of field) yield* encodeField(item);
+  }
+}
+
+/**
+ * H(tag; fields), `length` bytes (default 32, at most 256).
+ * Different (tag, fields, length) never hash the same bytes.
+ */
+export function hash(tag: string, fields: readonly Field[], length = 32): Uint8Array {
+  invariant(length > 0 && length <= 256, 'hash: use hashStream for long outputs');
+  const shake = createHash('shake256', { outputLength: length });
+  for (const part of encodeString(text.encode(DOMAIN + tag))) shake.update(part);
+  for (const field of fields) for (const part of encodeField(field)) shake.update(part);
+  shake.update(lengthEncode(length * 8, 'right'));
+  return new Uint8Array(shake.digest());
+}
+
+/** H(tag; fields) as an integer: 48 bytes modulo `q`, the map from hashes to scalars used everywhere. */
+export const hashToScalar = (tag: string, fields: readonly Field[], q: bigint): bigint =>
+  bytesToBigint(hash(tag, fields, 48)) % q;
+
+/**
+ * A stream of `length` bytes (any length) keyed by H(tag; fields): AES-256-CTR from a zero counter.
+ */
+export function hashStream(tag: string, fields: readonly Field[], length: number): Uint8Array {
+  const cipher = createCipheriv('aes-256-ctr', hash(tag, fields), new Uint8Array(16));
+  return new Uint8Array(cipher.update(new Uint8Array(length)));
+}
+
+/** The 128-bit Fiat–Shamir challenge e: the first 16 bytes of H(tag; fields) as an integer. */
+export const challenge = (tag: string, fields: readonly Field[]): bigint =>
+  bytesToBigint(hash(tag, fields).subarray(0, 16));
