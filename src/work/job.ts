@@ -1,0 +1,19 @@
+/** Jobs by name: a module defines them when it is imported, and a worker thread imports the module to find them. */
+import { invariant } from '../core/errors.js';
+import type { Job } from '../rounds/run.js';
+
+const jobs = new Map<string, Job<unknown, unknown>>();
+
+/**
+ * Defines the job `name` of the module whose `import.meta.url` is `module`, once per thread, at the module's
+ * top level: `export const proveMod = defineJob(import.meta.url, 'prove mod', (input, context) => …)`.
+ */
+export function defineJob<I, O>(module: string, name: string, run: Job<I, O>['run']): Job<I, O> {
+  invariant(!jobs.has(name), `job ${name} is defined twice`);
+  const job: Job<I, O> = { name, module, run };
+  jobs.set(name, job as Job<unknown, unknown>);
+  return job;
+}
+
+/** The job `name`, if its module has been imported in this thread. */
+export const findJob = (name: string): Job<unknown, unknown> | undefined => jobs.get(name);
