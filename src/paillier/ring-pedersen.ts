@@ -1,0 +1,138 @@
+/**
+ * Ring-Pedersen parameters (N, s, t) and commitments s^a·t^b mod N (docs/protocol.md §2; CGGMP24, §3.3).
+ *
+ * As with Paillier keys, strangers and the owner share one interface; the owner knows κ with s = t^κ and the
+ * factors of N, and commits by one exponentiation.
+ */
+import { bigintToBytes, bitLength, bytesToBigint, concatBytes, type Random } from '../core/bytes.js';
+import { invariant } from '../core/errors.js';
+import { jacobi, mod, modInverse } from '../math/modular.js';
+import { sampleBelow, sampleUnit } from '../math/sample.js';
+import type { PaillierKey, PrivateKey } from './keys.js';
+
+export interface RingPedersen {
+  readonly N: bigint;
+  readonly s: bigint;
+  readonly t: bigint;
+  /** s^a·t^b mod N, for any integers a and b. */
+  commit(a: bigint, b: bigint): bigint;
+  /** base^exponent mod N; negative exponents for units only. */
+  pow(base: bigint, exponent: bigint): bigint;
+}
+
+/** Whether x may be s or t: 0 < x < N, Jacobi symbol +1 (so a unit, and perhaps a square), and neither 1 nor −1. */
+const isParameter = (x: bigint, N: bigint): boolean => x > 1n && x < N - 1n && jacobi(x, N) === 1;
+
+/** A peer's parameters of the right shape; nothing is proved about them yet. */
+export class RingPedersenPublic implements RingPedersen {
+  readonly key: PaillierKey;
+  readonly s: bigint;
+  readonly t: bigint;
+  /** s^−1 and t^−1, when first needed: half of all exponents are negative. */
+  #inverses: readonly [bigint, bigint] | undefined;
+
+  protected constructor(key: PaillierKey, s: bigint, t: bigint) {
+    this.key = key;
+    this.s = s;
+    this.t = t;
+  }
+
+  /**
+   * The parameters with the modulus of `key`, the same party's Paillier key; `undefined` when s or t is not a
+   * unit, is 1 or N − 1, or has Jacobi symbol −1.
+   */
+  static parse(key: PaillierKey, s: bigint, t: bigint): RingPedersenPublic | undefined {
+    return isParameter(s, key.N) && isParameter(t, key.N) ? new RingPedersenPublic(key, s, t) : undefined;
+  }
+
+  get N(): bigint {
+    return this.key.N;
+  }
+
+  commit(a: bigint, b: bigint): bigint {
+    const [sInverse, tInverse] = this.#inverted();
+    const left = a < 0n ? this.pow(sInverse, -a) : this.pow(this.s, a);
+    const right = b < 0n ? this.pow(tInverse, -b) : this.pow(this.t, b);
+    return mod(left * right, this.N);
+  }
+
+  pow(base: bigint, exponent: bigint): bigint {
+    return this.key.pow(base, exponent);
+  }
+
+  #inverted(): readonly [bigint, bigint] {
+    this.#inverses ??= [modInverse(this.s, this.N)!, modInverse(this.t, this.N)!];
+    return this.#inverses;
+  }
+}
+
+/** Parameters whose proofs have been checked, or one's own. */
+export interface VerifiedRingPedersen extends RingPedersen {
+  readonly verified: true;
+}
+
+class ProvedRingPedersen extends RingPedersenPublic implements VerifiedRingPedersen {
+  readonly verified = true;
+
+  constructor({ key, s, t }: RingPedersenPublic) {
+    super(key, s, t);
+  }
+}
+
+/**
+ * `parameters` marked as verified. The caller has checked Π^prm (s ∈ ⟨t⟩) of its owner, and Π^mod and Π^fac of
+ * the modulus, in the session that sent it, or loads it from where such a caller stored it.
+ */
+export const verifiedRingPedersen = (parameters: RingPedersenPublic): VerifiedRingPedersen =>
+  new ProvedRingPedersen(parameters);
+
+/** One's own parameters, with the trapdoor κ. */
+export class RingPedersenOwner implements VerifiedRingPedersen {
+  readonly verified = true;
+  readonly key: PrivateKey;
+  readonly s: bigint;
+  readonly t: bigint;
+  /** s = t^κ mod N. */
+  readonly kappa: bigint;
+
+  private constructor(key: PrivateKey, t: bigint, kappa: bigint) {
+    this.key = key;
+    this.t = t;
+    this.kappa = kappa;
+    this.s = key.pow(t, kappa);
+  }
+
+  /** Fresh parameters: t = r² mod N for r ← Z*_N, κ ← Z_φ(N). */
+  static generate(key: PrivateKey, random: Random): RingPedersenOwner {
+    const r = sampleUnit(key.N, random);
+    return new RingPedersenOwner(key, mod(r * r, key.N), sampleBelow(key.phi, random));
+  }
+
+  /** t ‖ κ, each as long as N; a secret that the caller wipes. */
+  toBytes(): Uint8Array {
+    const length = Math.ceil(bitLength(this.N) / 8);
+    return concatBytes(bigintToBytes(this.t, length), bigintToBytes(this.kappa, length));
+  }
+
+  /** The parameters of {@link toBytes} under the same key; the bytes stay the caller's. `BUG` when they are not such. */
+  static fromBytes(key: PrivateKey, bytes: Uint8Array): RingPedersenOwner {
+    const half = bytes.length / 2;
+    const t = bytesToBigint(bytes.subarray(0, half));
+    const kappa = bytesToBigint(bytes.subarray(half));
+    invariant(isParameter(t, key.N) && kappa < key.phi, 'not ring-Pedersen parameters of this key');
+    return new RingPedersenOwner(key, t, kappa);
+  }
+
+  get N(): bigint {
+    return this.key.N;
+  }
+
+  /** s^a·t^b = t^(κa + b). */
+  commit(a: bigint, b: bigint): bigint {
+    return this.key.pow(this.t, this.kappa * a + b);
+  }
+
+  pow(base: bigint, exponent: bigint): bigint {
+    return this.key.pow(base, exponent);
+  }
+}
