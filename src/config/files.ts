@@ -1,0 +1,115 @@
+/**
+ * Reading and writing the files that users name. A file is written under a temporary name, synced and then given
+ * its own, so that a crash or a full disk never leaves half of one behind; secrets are never readable by others.
+ */
+import { randomUUID } from 'node:crypto';
+import * as fs from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative } from 'node:path';
+import { type ErrorCode, MpcError } from '../core/errors.js';
+
+/** Mode of a file that holds a secret, and of one that does not (the user's umask narrows it). */
+export const SECRET = 0o600;
+export const PUBLIC = 0o666;
+
+/** `path` as shown to the user: relative where that is shorter and stays below the working directory. */
+export function displayPath(path: string): string {
+  const shown = relative(process.cwd(), path);
+  return shown === '' || shown.startsWith('..') || isAbsolute(shown) ? path : shown;
+}
+
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: 'does not exist',
+  EACCES: 'may not be accessed by this user',
+  EPERM: 'may not be accessed by this user',
+  EISDIR: 'is a folder, not a file',
+  ENOTDIR: 'lies below something that is not a folder',
+  EEXIST: 'exists already',
+  ENOSPC: 'does not fit: the disk is full',
+  EROFS: 'lies on a read-only disk',
+};
+
+/** An error of node:fs about `path`, in words; `code` and `hint` are the caller's. */
+function fileError(path: string, cause: unknown, code: ErrorCode, hint?: string): MpcError {
+  const system = (cause as NodeJS.ErrnoException).code ?? '';
+  const reason = Object.hasOwn(REASONS, system) ? REASONS[system] : `cannot be used (${system || cause})`;
+  return new MpcError(code, `${displayPath(path)} ${reason}`, {
+    cause,
+    ...(hint === undefined ? {} : { hint }),
+  });
+}
+
+/** What a failure to read is reported as. */
+export interface ReadFailure {
+  readonly code?: ErrorCode;
+  readonly hint?: string;
+}
+
+/** The bytes of a file; throws `FILE` (or the given code) when it cannot be read. */
+export function readBytes(path: string, failure: ReadFailure = {}): Uint8Array {
+  try {
+    return new Uint8Array(fs.readFileSync(path));
+  } catch (error) {
+    throw fileError(path, error, failure.code ?? 'FILE', failure.hint);
+  }
+}
+
+/** The text (UTF-8) of a file; throws `FILE` (or the given code) when it cannot be read. */
+export const readText = (path: string, failure: ReadFailure = {}): string =>
+  new TextDecoder().decode(readBytes(path, failure));
+
+/** Whether something stands at `path`. */
+export const exists = (path: string): boolean => fs.existsSync(path);
+
+/** Whether anybody but the owner may read or write the file at `path`; never on systems without such modes. */
+export const isOpenToOthers = (path: string): boolean =>
+  process.platform !== 'win32' && (fs.statSync(path).mode & 0o077) !== 0;
+
+function syncFolder(path: string): void {
+  const handle = fs.openSync(path, 'r');
+  try {
+    fs.fsyncSync(handle);
+  } finally {
+    fs.closeSync(handle);
+  }
+}
+
+/** `contents` under a fresh temporary name beside `path`, synced. */
+function writeTemporary(path: string, contents: string | Uint8Array, mode: number): string {
+  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
+  const handle = fs.openSync(temporary, 'wx', mode);
+  try {
+    fs.writeFileSync(handle, contents);
+    fs.fsyncSync(handle);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  } finally {
+    fs.closeSync(handle);
+  }
+  return temporary;
+}
+
+/** Writes a file that must not exist yet; throws `FILE` when it does, or when it cannot be written. */
+export function writeNewFile(path: string, contents: string | Uint8Array, mode: number): void {
+  try {
+    const temporary = writeTemporary(path, contents, mode);
+    try {
+      // A hard link, unlike a rename, fails when the name is taken.
+      fs.linkSync(temporary, path);
+    } finally {
+      fs.rmSync(temporary);
+    }
+    syncFolder(dirname(path));
+  } catch (error) {
+    throw fileError(path, error, 'FILE', 'move it away or name another file');
+  }
+}
+
+/** Creates a folder that only its owner may enter, and its parents, unless it exists. */
+export function makeFolder(path: string): void {
+  try {
+    fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    throw fileError(path, error, 'FILE');
+  }
+}

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import {
+  displayPath,
+  isOpenToOthers,
+  makeFolder,
+  readText,
+  SECRET,
+  writeNewFile,
+} from '#src/config/files.js';
+
+const folder = mkdtempSync(join(tmpdir(), 'ecdsa-mpc-files-'));
+after(() => rmSync(folder, { recursive: true }));
+
+test('a secret file is readable by its owner only, and nothing else is left beside it', () => {
+  const inner = join(folder, 'keys');
+  makeFolder(inner);
+  writeNewFile(join(inner, 'a.pem'), 'secret', SECRET);
+  assert.equal(statSync(inner).mode & 0o777, 0o700);
+  assert.equal(statSync(join(inner, 'a.pem')).mode & 0o777, 0o600);
+  assert.equal(isOpenToOthers(join(inner, 'a.pem')), false);
+  assert.deepEqual(readdirSync(inner), ['a.pem']);
+  chmodSync(join(inner, 'a.pem'), 0o640);
+  assert.equal(isOpenToOthers(join(inner, 'a.pem')), true);
+});
+
+test('a new file never replaces another', () => {
+  const path = join(folder, 'taken');
+  writeFileSync(path, 'old');
+  assert.throws(() => writeNewFile(path, 'new', SECRET), { code: 'FILE', message: `${path} exists already` });
+  assert.equal(readFileSync(path, 'utf8'), 'old');
+  assert.deepEqual(
+    readdirSync(folder).filter((name) => name.endsWith('.tmp')),
+    [],
+  );
+});
+
+test('failures say which file and why', () => {
+  const inner = join(folder, 'a folder');
+  mkdirSync(inner);
+  assert.throws(() => readText(join(folder, 'nowhere')), {
+    code: 'FILE',
+    message: `${join(folder, 'nowhere')} does not exist`,
+  });
+  assert.throws(() => readText(inner, { code: 'CERTIFICATE', hint: 'name the file' }), {
+    code: 'CERTIFICATE',
+    message: `${inner} is a folder, not a file`,
+    hint: 'name the file',
+  });
+  assert.throws(() => writeNewFile(join(folder, 'no', 'such', 'folder'), '', SECRET), { code: 'FILE' });
+});
+
+test('paths below the working directory are shown relative to it', () => {
+  assert.equal(displayPath(join(process.cwd(), 'certs', 'rootCA.pem')), join('certs', 'rootCA.pem'));
+  assert.equal(displayPath(folder), folder);
+  assert.equal(displayPath(process.cwd()), process.cwd());
+});
