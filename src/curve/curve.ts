@@ -17,6 +17,8 @@ import { z } from 'zod';
 import { bigintToBytes, bytesToBigint, type Random } from '../core/bytes.js';
 import { bytesField } from '../core/codec.js';
 import { invariant } from '../core/errors.js';
+import { mod, modInverse } from '../math/modular.js';
+import { sampleBelow } from '../math/sample.js';
 
 export type CurveName = 'P-256' | 'secp256k1';
 
@@ -166,23 +168,17 @@ class NobleCurve implements Curve {
   }
 
   mod(k: bigint): bigint {
-    const r = k % this.q;
-    return r < 0n ? r + this.q : r;
+    return mod(k, this.q);
   }
 
   invert(k: bigint): bigint {
-    const scalar = this.mod(k);
-    invariant(scalar !== 0n, '0 has no inverse');
-    return this.#group.Fn.inv(scalar);
+    const inverse = modInverse(k, this.q);
+    invariant(inverse !== undefined, '0 has no inverse');
+    return inverse;
   }
 
   randomScalar(random: Random): bigint {
-    for (;;) {
-      const bytes = random(SCALAR_BYTES);
-      const k = bytesToBigint(bytes);
-      bytes.fill(0);
-      if (k < this.q) return k;
-    }
+    return sampleBelow(this.q, random);
   }
 
   scalarBytes(k: bigint): Uint8Array {
