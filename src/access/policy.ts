@@ -227,7 +227,11 @@ function checkPolicy(root: PolicyNode): Policy {
 /** Checks a party's name, and that it stands nowhere else; `places` collects where each one stands. */
 function checkLeaf({ name }: Leaf, path: string, places: Map<PartyName, string>): void {
   if (!isPartyName(name)) {
-    throw new PolicyError(path, 'is not a party name', 'use lower-case letters, digits and inner hyphens');
+    throw new PolicyError(
+      path,
+      'is not a party name',
+      'use lower-case letters, digits and inner hyphens, 32 at most',
+    );
   }
   const earlier = places.get(name);
   if (earlier !== undefined) {

@@ -79,7 +79,7 @@ export function publicKeyFromPem(pem: string): { curve: Curve; point: Point } {
 
 /** `undefined` also for a private key, of which `createPublicKey` would silently take the public half. */
 function readPublicKey(pem: string): KeyObject | undefined {
-  if (!/^-----BEGIN PUBLIC KEY-----\r?\n/m.test(pem)) return undefined;
+  if (!/^\s*-----BEGIN PUBLIC KEY-----/.test(pem)) return undefined;
   try {
     return createPublicKey(pem);
   } catch {

@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { isSatisfied, leaves, type Policy, parsePolicy, reduceQuorum } from '#src/access/policy.js';
+import {
+  allOf,
+  isSatisfied,
+  leaves,
+  type Policy,
+  type PolicyNode,
+  parsePolicy,
+  reduceQuorum,
+} from '#src/access/policy.js';
 import {
   coefficients,
   commitmentCount,
@@ -12,7 +20,7 @@ import {
 } from '#src/access/sharing.js';
 import { randomBytes } from '#src/core/bytes.js';
 import type { PartyName } from '#src/core/errors.js';
-import { type Curve, curveByName } from '#src/curve/curve.js';
+import { type Curve, curveByName, type Point } from '#src/curve/curve.js';
 import { policies, quorums, subsets } from '../support/policies.js';
 
 const curve = curveByName('P-256');
@@ -102,3 +110,150 @@ for (const name of ['P-256', 'secp256k1'] as const) {
     );
   });
 }
+
+/**
+ * A sharing of `secret` in which every party present has the share 0, which exists whenever they do not satisfy
+ * `node`: at each gate a polynomial through (0, value) that is 0 at the satisfied children, fewer than k.
+ */
+function sharingBlindTo(
+  node: PolicyNode,
+  value: bigint,
+  present: ReadonlySet<PartyName>,
+  shares = new Map<PartyName, bigint>(),
+): Map<PartyName, bigint> {
+  if (node.kind === 'leaf') return shares.set(node.name, value);
+  const roots = node.children.flatMap((child, i) => (isSatisfied(child, present) ? [BigInt(i + 1)] : []));
+  assert.ok(value === 0n || roots.length < node.threshold);
+  node.children.forEach((child, i) => {
+    const f = roots.reduce((f, root) => curve.mod(f * (root - BigInt(i + 1)) * curve.invert(root)), value);
+    sharingBlindTo(child, f, present, shares);
+  });
+  return shares;
+}
+
+test('a set that is no quorum learns nothing: every secret is consistent with its shares', () => {
+  fc.assert(
+    fc.property(policies({ maxParties: 5 }), secrets, secrets, (policy, secret, other) => {
+      const { shares } = share(curve, policy, secret, randomBytes);
+      for (const present of subsets(policy)) {
+        if (isSatisfied(policy, present)) continue;
+        const shift = sharingBlindTo(policy, curve.mod(other - secret), present);
+        const alternative = new Map([...shares].map(([name, x]) => [name, curve.mod(x + shift.get(name)!)]));
+        for (const name of present) assert.equal(alternative.get(name), shares.get(name));
+        for (const quorum of quorums(policy)) {
+          assert.equal(reconstruct(curve, policy, quorum, alternative), other);
+        }
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('a sharing of zero keeps the secret: refreshed shares differ and reconstruct the same', () => {
+  fc.assert(
+    fc.property(policies(), secrets, (policy, secret) => {
+      const { shares } = share(curve, policy, secret, randomBytes);
+      const refresh = shareZero(curve, policy, randomBytes).shares;
+      const fresh = new Map([...shares].map(([name, x]) => [name, curve.mod(x + refresh.get(name)!)]));
+      for (const quorum of quorums(policy)) {
+        assert.equal(reconstruct(curve, policy, quorum, fresh), secret);
+      }
+    }),
+    { numRuns: 30 },
+  );
+});
+
+test('commitments: their number by hand, their order, and no other number', () => {
+  const names = ['alice', 'bob', 'charlie', 'dave', 'erin', 'frank'];
+  const policy = parsePolicy(
+    {
+      threshold: 2,
+      of: ['alice', { and: ['bob', { threshold: 2, of: ['charlie', 'dave', 'erin'] }] }, 'frank'],
+    },
+    names,
+  );
+  // root 2, inner AND 1, inner 2 of 3 another 1
+  assert.equal(commitmentCount(policy, { zero: false }), 4);
+  assert.equal(commitmentCount(policy, { zero: true }), 3);
+  assert.equal(commitmentCount(allOf(names), { zero: false }), 6);
+
+  // Coefficients 10, 20, 30 in the order in which they are drawn: root, AND, 2 of 3.
+  const drawn = [10n, 20n, 30n];
+  const draw = () => curve.scalarBytes(drawn.shift()!);
+  const { shares, commitments } = share(curve, policy, 1n, draw);
+  const multiples = [1n, 10n, 20n, 30n].map((a) => curve.multiplyBase(a));
+  assert.ok(commitments.every((commitment, i) => commitment.equals(multiples[i]!)));
+  assert.deepEqual([...shares.values()], [11n, 41n, 91n, 121n, 151n, 31n]);
+
+  const zero = shareZero(curve, policy, randomBytes).commitments;
+  for (const [kind, list] of [
+    [{ zero: false }, commitments],
+    [{ zero: true }, zero],
+  ] as const) {
+    assert.equal(publicShares(curve, policy, list, kind).size, 6);
+    for (const wrong of [list.slice(1), [...list, curve.G], []]) {
+      assert.throws(() => publicShares(curve, policy, wrong, kind), { code: 'BUG' });
+    }
+  }
+});
+
+test('an altered commitment does not fit the shares', () => {
+  fc.assert(
+    fc.property(policies(), fc.nat(), (policy, pick) => {
+      const { shares, commitments } = share(curve, policy, 3n, randomBytes);
+      const at = pick % commitments.length;
+      const altered = commitments.map((A, i) => (i === at ? A.add(curve.G) : A));
+      const expected = publicShares(curve, policy, altered, { zero: false });
+      // Somebody notices: the parties below the gate whose coefficient was altered.
+      assert.ok([...shares].some(([name, x]) => !curve.multiplyBase(x).equals(expected.get(name)!)));
+    }),
+    { numRuns: 25 },
+  );
+});
+
+/** A sharing's public side, for tests that alter it. */
+function published(policy: Policy, secret: bigint): { X: Point; shares: Map<PartyName, Point> } {
+  const { commitments } = share(curve, policy, secret, randomBytes);
+  const shares = new Map(publicShares(curve, policy, commitments, { zero: false }));
+  return { X: commitments[0]!, shares };
+}
+
+test('consistency: any altered X or X_j is noticed, redundant leaves included', () => {
+  fc.assert(
+    fc.property(policies(), secrets, (policy, secret) => {
+      const { X, shares } = published(policy, secret);
+      assert.ok(isConsistent(curve, policy, X, shares));
+      assert.ok(!isConsistent(curve, policy, X.add(curve.G), shares));
+      for (const [name, X_j] of shares) {
+        for (const wrong of [X_j.add(curve.G), X_j.negate(), curve.identity]) {
+          assert.ok(!isConsistent(curve, policy, X, new Map(shares).set(name, wrong)), name);
+        }
+      }
+    }),
+    { numRuns: 25 },
+  );
+});
+
+test('consistency: a missing, superfluous or renamed party, and two that changed places, are noticed', () => {
+  const policy = parsePolicy({ threshold: 2, of: ['alice', 'bob', 'charlie'] }, ['alice', 'bob', 'charlie']);
+  const { X, shares } = published(policy, 9n);
+  const X_a = shares.get('alice')!;
+  const X_b = shares.get('bob')!;
+  const without = new Map(shares);
+  without.delete('charlie');
+  assert.ok(isConsistent(curve, policy, X, shares));
+  assert.ok(!isConsistent(curve, policy, X, without));
+  assert.ok(!isConsistent(curve, policy, X, new Map(without).set('mallory', shares.get('charlie')!)));
+  assert.ok(!isConsistent(curve, policy, X, new Map(shares).set('mallory', curve.G)));
+  assert.ok(!isConsistent(curve, policy, X, new Map(shares).set('alice', X_b).set('bob', X_a)));
+  assert.ok(!isConsistent(curve, policy, X, new Map()));
+});
+
+test('consistency: shares of one policy are none of a neighbouring one', () => {
+  const names = ['alice', 'bob', 'charlie', 'dave'];
+  const gate = (threshold: number) => parsePolicy({ threshold, of: names }, names);
+  const { X, shares } = published(gate(3), 11n);
+  assert.ok(isConsistent(curve, gate(3), X, shares));
+  assert.ok(!isConsistent(curve, gate(2), X, shares)); // a line does not hold a parabola
+  assert.ok(isConsistent(curve, gate(4), X, shares)); // but a cubic may be one
+});
