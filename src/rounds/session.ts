@@ -1,7 +1,11 @@
 /** A session: the hello in which the participants find that they mean the same, and the identifier that follows. */
 import type { Random } from '../core/bytes.js';
-import type { PartyName } from '../core/errors.js';
-import type { AnyRound, Compute, HeldSharing, Progress } from './run.js';
+import { asMpcError, invariant, type PartyName } from '../core/errors.js';
+import { whenAborted } from './abort-signal.js';
+import { type HelloFrame, MAX_SHARINGS, NONCE_BYTES, PROTOCOL_VERSION } from './frames.js';
+import type { Mailbox } from './mailbox.js';
+import type { AnyRound, Compute, HeldSharing, Progress, Run } from './run.js';
+import { SessionRun } from './session-run.js';
 
 /** Printable: error messages show both sides' values when they differ. Bytes go in as (short) hex. */
 export type DescriptorValue = string | number;
@@ -25,3 +29,56 @@ export interface SessionOptions {
   readonly compute: Compute;
   readonly progress?: Progress;
 }
+
+/**
+ * Opens the session and runs `body` in it. Resolves to what `body` returns, and then the session is over.
+ * On the first failure, here or of a peer, all that `body` waits for is rejected with it, the peers are told, and it
+ * is thrown: `DISAGREEMENT` when the participants do not mean the same, `EQUIVOCATION` when their views of the
+ * hellos differ, `PEER_LEFT`, `PEER_ABORTED`, `PROTOCOL` or `TIMEOUT` as in docs/protocol.md §11, or what `body` threw.
+ * A failure that comes after the last thing `body` needed from others does not undo its result.
+ */
+export async function withSession<T>(
+  mailbox: Mailbox,
+  options: SessionOptions,
+  body: (run: Run) => Promise<T>,
+): Promise<T> {
+  const { parties, rounds, signal } = options;
+  const channel = mailbox.open({ parties, rounds, hello: helloOf(options) });
+  const stopListening = whenAborted(signal, (reason) => channel.giveUp(reason));
+  try {
+    const opening = channel.open();
+    mailbox.deliverEarly(channel);
+    const run = new SessionRun({ channel, ...(await opening), ...runOptions(options) });
+    const result = await body(run);
+    await run.finished();
+    return result;
+  } catch (cause) {
+    const failure = channel.fail(asMpcError(cause));
+    channel.sendAbort(failure);
+    throw failure;
+  } finally {
+    stopListening();
+    mailbox.end(channel);
+  }
+}
+
+function helloOf(options: SessionOptions): HelloFrame {
+  invariant(
+    options.descriptor.parties === undefined,
+    'the descriptor’s field parties is added by the session',
+  );
+  return {
+    kind: 'hello',
+    operation: options.operation,
+    version: PROTOCOL_VERSION,
+    descriptor: { ...options.descriptor, parties: options.parties.join(', ') },
+    sharings: (options.sharings ?? []).slice(0, MAX_SHARINGS).map(({ epoch, shid }) => ({ epoch, shid })),
+    nonce: options.random(NONCE_BYTES),
+  };
+}
+
+const runOptions = ({ random, compute, progress }: SessionOptions) => ({
+  random,
+  compute,
+  progress: progress ?? (() => {}),
+});

@@ -1,0 +1,19 @@
+/** Listening to abort signals. */
+import { setMaxListeners } from 'node:events';
+import { asMpcError, type MpcError } from '../core/errors.js';
+
+/**
+ * Calls `act` with the reason when `signal` is aborted, at once if it has been. Returns what ends the listening.
+ * A signal may have any number of listeners here: one for every open session and running job.
+ */
+export function whenAborted(signal: AbortSignal | undefined, act: (reason: MpcError) => void): () => void {
+  if (!signal) return () => {};
+  const listener = () => act(asMpcError(signal.reason));
+  if (signal.aborted) {
+    listener();
+    return () => {};
+  }
+  setMaxListeners(0, signal);
+  signal.addEventListener('abort', listener, { once: true });
+  return () => signal.removeEventListener('abort', listener);
+}

@@ -1,0 +1,156 @@
+/**
+ * What parties send each other, as bytes: a header in canonical CBOR, its length before it, and for a round's
+ * message the encoded parts after it. The header is small whatever the message, so that a round's size limit is
+ * checked before anything of the message itself is decoded.
+ *
+ *     frame = header length (4 bytes, big-endian) ‖ header ‖ broadcast part ‖ direct part
+ */
+import { z } from 'zod';
+import { concatBytes } from '../core/bytes.js';
+import { bytesField, decode, decodeAs, encodeAs, UndecodableError } from '../core/codec.js';
+import { DIGEST_BYTES } from './run.js';
+
+/** Version of docs/protocol.md; parties of different versions refuse each other. */
+export const PROTOCOL_VERSION = 1;
+
+export const NONCE_BYTES = 32;
+
+/** Most sharings that a hello lists: a party with more lists its newest. */
+export const MAX_SHARINGS = 64;
+
+/** Most characters of a reason given with an abort. */
+export const MAX_REASON = 500;
+
+const HEADER_MAX_BYTES = 32 * 1024;
+const LENGTH_BYTES = 4;
+
+const label = z.string().regex(/^[\x20-\x7e]{1,80}$/, 'not a printable name');
+const partLength = z.int().min(0).nullable();
+
+/** What a party opens a session with. The fields of every version start with `kind`, `operation`, `version`. */
+const hello = z.strictObject({
+  kind: z.literal('hello'),
+  operation: label,
+  version: z.literal(PROTOCOL_VERSION),
+  descriptor: z.record(label, z.union([z.string(), z.int()])),
+  sharings: z
+    .array(z.strictObject({ epoch: z.int().min(0), shid: bytesField(DIGEST_BYTES) }))
+    .max(MAX_SHARINGS),
+  nonce: bytesField(NONCE_BYTES),
+});
+
+/** H("hello echo"; …) of the sender's view of all hellos. */
+const helloEcho = z.strictObject({
+  kind: z.literal('hello echo'),
+  operation: label,
+  digest: bytesField(DIGEST_BYTES),
+});
+
+const roundHeader = z.strictObject({
+  kind: z.literal('round'),
+  operation: label,
+  sid: bytesField(DIGEST_BYTES),
+  step: label,
+  round: label,
+  /** Length of each part, null where there is none. */
+  broadcast: partLength,
+  direct: partLength,
+});
+
+/** The sender has ended the operation. Whom it blames and why is hearsay; the code may be one of a later version. */
+const abort = z.strictObject({
+  kind: z.literal('abort'),
+  operation: label,
+  code: label,
+  culprits: z.array(label).max(64),
+  reason: z.string().max(MAX_REASON),
+});
+
+/** Whom the sender waits for, and in which round; nobody while it computes. */
+const waiting = z.strictObject({
+  kind: z.literal('waiting'),
+  operation: label,
+  place: label,
+  peers: z.array(label).max(64),
+});
+
+const header = z.discriminatedUnion('kind', [hello, helloEcho, roundHeader, abort, waiting]);
+const foreignHello = z.object({ kind: z.literal('hello'), operation: label, version: z.int() });
+
+export type HelloFrame = z.output<typeof hello>;
+export type HelloEchoFrame = z.output<typeof helloEcho>;
+export type AbortFrame = z.output<typeof abort>;
+export type WaitingFrame = z.output<typeof waiting>;
+
+/** A round's message, with its encoded parts. */
+export interface RoundFrame {
+  readonly kind: 'round';
+  readonly operation: string;
+  readonly sid: Uint8Array;
+  readonly step: string;
+  readonly round: string;
+  readonly broadcast: Uint8Array | null;
+  readonly direct: Uint8Array | null;
+}
+
+/** A hello of another protocol version: only its first fields are understood. */
+export interface ForeignHelloFrame {
+  readonly kind: 'foreign hello';
+  readonly operation: string;
+  readonly version: number;
+}
+
+export type SentFrame = HelloFrame | HelloEchoFrame | RoundFrame | AbortFrame | WaitingFrame;
+export type Frame = SentFrame | ForeignHelloFrame;
+
+const length = (bytes: Uint8Array): Uint8Array => {
+  const out = new Uint8Array(LENGTH_BYTES);
+  new DataView(out.buffer).setUint32(0, bytes.length);
+  return out;
+};
+
+/** The bytes of `frame`. Throws when a field does not fit the frame's schema. */
+export function encodeFrame(frame: SentFrame): Uint8Array {
+  if (frame.kind !== 'round') {
+    const head = encodeAs(header, frame);
+    return concatBytes(length(head), head);
+  }
+  const { broadcast, direct } = frame;
+  const head = encodeAs(roundHeader, {
+    ...frame,
+    broadcast: broadcast?.length ?? null,
+    direct: direct?.length ?? null,
+  });
+  return concatBytes(length(head), head, ...[broadcast, direct].filter((part) => part !== null));
+}
+
+/** The frame in `bytes`, its parts not looked into. Throws {@link UndecodableError}. */
+export function decodeFrame(bytes: Uint8Array): Frame {
+  if (bytes.length < LENGTH_BYTES) throw new UndecodableError('shorter than a frame');
+  const headEnd = LENGTH_BYTES + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
+  if (headEnd > bytes.length) throw new UndecodableError('shorter than its header');
+  const head = bytes.subarray(LENGTH_BYTES, headEnd);
+  const parts = bytes.subarray(headEnd);
+  return decodeForeignHello(head) ?? withParts(decodeAs(header, head, HEADER_MAX_BYTES), parts);
+}
+
+function decodeForeignHello(head: Uint8Array): ForeignHelloFrame | undefined {
+  const { success, data } = foreignHello.safeParse(decode(head, HEADER_MAX_BYTES));
+  if (!success || data.version === PROTOCOL_VERSION) return undefined;
+  return { kind: 'foreign hello', operation: data.operation, version: data.version };
+}
+
+function withParts(head: z.output<typeof header>, parts: Uint8Array): Frame {
+  if (head.kind !== 'round') {
+    if (parts.length > 0) throw new UndecodableError('bytes after the header');
+    return head;
+  }
+  const broadcastEnd = head.broadcast ?? 0;
+  if (parts.length !== broadcastEnd + (head.direct ?? 0))
+    throw new UndecodableError('parts of other lengths than the header says');
+  return {
+    ...head,
+    broadcast: head.broadcast === null ? null : parts.subarray(0, broadcastEnd),
+    direct: head.direct === null ? null : parts.subarray(broadcastEnd),
+  };
+}

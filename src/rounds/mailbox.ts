@@ -1,0 +1,160 @@
+/**
+ * Routes what the network delivers to the operations that this party has open. What comes for an operation that
+ * is not open here yet waits, within bounds per peer; what comes for one that has ended is dropped.
+ */
+import { equalBytes } from '../core/bytes.js';
+import { UndecodableError } from '../core/codec.js';
+import { invariant, MpcError, type PartyName } from '../core/errors.js';
+import { abortFrame, brokeProtocol } from './blame.js';
+import { Channel, type ChannelOptions } from './channel.js';
+import { decodeFrame, encodeFrame, type Frame } from './frames.js';
+import type { Network } from './network.js';
+import { ofPeer, type PeerMap, peerMap } from './run.js';
+import { printable, quoted } from './untrusted.js';
+
+/** Bounds per peer on what waits for operations not open here yet. */
+const EARLY_OPERATIONS = 64;
+const EARLY_BYTES = 8 * 1024 * 1024;
+
+/** Hello, hello echo, first round and abort. A fifth frame is one too many, and is kept so that it gets blamed. */
+const EARLY_FRAMES = 5;
+
+/** How many ended operations are remembered. */
+const ENDED_OPERATIONS = 4096;
+
+export interface MailboxOptions {
+  /** Told of what is dropped although no honest peer sends it; for the log. */
+  readonly notice?: (text: string) => void;
+}
+
+export class Mailbox {
+  readonly network: Network;
+  readonly #notice: (text: string) => void;
+  readonly #unsubscribe: () => void;
+  readonly #open = new Map<string, Channel>();
+  /** Ended operations, oldest first, with the peers that were told so when they came too late. */
+  readonly #ended = new Map<string, Set<PartyName>>();
+  readonly #early: PeerMap<Map<string, Uint8Array[]>>;
+
+  constructor(network: Network, options: MailboxOptions = {}) {
+    this.network = network;
+    this.#notice = options.notice ?? (() => {});
+    this.#early = peerMap(network.parties, () => new Map());
+    this.#unsubscribe = network.subscribe({
+      message: (from, bytes) => this.#receive(from, bytes),
+      lost: (peer, error) => this.#lost(peer, error),
+    });
+  }
+
+  /** Opens an operation, whose identifier must be new in this process. */
+  open(options: ChannelOptions): Channel {
+    const { operation } = options.hello;
+    invariant(!this.#open.has(operation) && !this.#ended.has(operation), `${operation} is opened twice`);
+    const channel = new Channel(this.network, this.#notice, options);
+    this.#open.set(operation, channel);
+    return channel;
+  }
+
+  /** Hands an operation just opened what has come for it already. */
+  deliverEarly(channel: Channel): void {
+    for (const [from, operations] of this.#early) {
+      const waiting = operations.get(channel.operation) ?? [];
+      operations.delete(channel.operation);
+      for (const bytes of waiting) this.#deliver(channel, from, decodeFrame(bytes), bytes);
+    }
+  }
+
+  /** Forgets an operation but for its name. Whatever is still awaited in it fails. */
+  end(channel: Channel): void {
+    channel.fail(new MpcError('BUG', `${channel.operation} was used after its end`));
+    this.#open.delete(channel.operation);
+    this.#ended.set(channel.operation, new Set());
+    const [oldest] = this.#ended.keys();
+    if (this.#ended.size > ENDED_OPERATIONS && oldest !== undefined) this.#ended.delete(oldest);
+  }
+
+  /** Tells the peers of every open operation whom this party waits for in it. */
+  announceWaiting(): void {
+    for (const channel of this.#open.values()) channel.announceWaiting();
+  }
+
+  /** Stops receiving; operations still open fail with `reason`. */
+  close(reason: MpcError = new MpcError('INTERRUPTED', 'this party is closing')): void {
+    this.#unsubscribe();
+    for (const channel of this.#open.values()) channel.fail(reason);
+    for (const operations of this.#early.values()) operations.clear();
+  }
+
+  #receive(from: PartyName, bytes: Uint8Array): void {
+    const frame = this.#decode(from, bytes);
+    if (!frame) return;
+    const channel = this.#open.get(frame.operation);
+    const ended = this.#ended.get(frame.operation);
+    if (channel) this.#deliver(channel, from, frame, bytes);
+    else if (!ended) this.#keep(from, frame, bytes);
+    else if (isHello(frame)) this.#refuse(from, frame, ended, endedHere());
+  }
+
+  /** The frame in `bytes`. A peer that sends something else is blamed in every operation that it takes part in. */
+  #decode(from: PartyName, bytes: Uint8Array): Frame | undefined {
+    try {
+      return decodeFrame(bytes);
+    } catch (error) {
+      if (!(error instanceof UndecodableError)) throw error;
+      const what = `an undecodable frame (${printable(error.message, 100)})`;
+      this.#notice(`dropped ${what} of ${from}`);
+      for (const channel of this.#open.values())
+        if (channel.hears(from)) channel.fail(brokeProtocol([from], what));
+      return undefined;
+    }
+  }
+
+  #deliver(channel: Channel, from: PartyName, frame: Frame, bytes: Uint8Array): void {
+    if (channel.hears(from)) channel.receive(from, frame, bytes);
+    else if (isHello(frame)) this.#refuse(from, frame, channel.refused, goesOnWithout(from, channel));
+    else this.#notice(`dropped a message of ${from}, which takes no part in ${quoted(frame.operation)}`);
+  }
+
+  /** Keeps a frame for when its operation is opened; the oldest operations give way when that gets too much. */
+  #keep(from: PartyName, frame: Frame, bytes: Uint8Array): void {
+    if (frame.kind === 'waiting') return;
+    const operations = ofPeer(this.#early, from);
+    const kept = operations.get(frame.operation) ?? [];
+    if (kept.length >= EARLY_FRAMES || kept.some((other) => equalBytes(other, bytes))) return;
+    // A copy, because the network's array may be a small part of a large one.
+    operations.set(frame.operation, [...kept, Uint8Array.from(bytes)]);
+    while (operations.size > EARLY_OPERATIONS || sizeOf(operations) > EARLY_BYTES) {
+      const [oldest = ''] = operations.keys();
+      operations.delete(oldest);
+      this.#notice(
+        `dropped what ${from} sent for ${quoted(oldest)}: too much waits for operations not open here`,
+      );
+    }
+  }
+
+  /** Answers a hello that cannot be taken up, once per operation and peer, so that its sender need not wait. */
+  #refuse(from: PartyName, frame: Frame, told: Set<PartyName>, error: MpcError): void {
+    if (told.has(from)) return;
+    told.add(from);
+    const answer = encodeFrame(abortFrame(frame.operation, error));
+    // Whether it arrives makes no difference here, and a peer that is lost is reported by `lost`.
+    this.network.send(from, answer).catch(() => {});
+  }
+
+  #lost(peer: PartyName, error: MpcError): void {
+    ofPeer(this.#early, peer).clear();
+    for (const channel of this.#open.values()) if (channel.hears(peer)) channel.lost(peer, error);
+  }
+}
+
+const isHello = (frame: Frame): boolean => frame.kind === 'hello' || frame.kind === 'foreign hello';
+
+const sizeOf = (operations: ReadonlyMap<string, readonly Uint8Array[]>): number =>
+  [...operations.values()].flat().reduce((sum, bytes) => sum + bytes.length, 0);
+
+const endedHere = (): MpcError => new MpcError('PEER_LEFT', 'this operation has ended here');
+
+const goesOnWithout = (from: PartyName, { peers, parties }: Channel): MpcError =>
+  peers.includes(from)
+    ? new MpcError('PEER_LEFT', `this operation was begun here before ${from} restarted`)
+    : new MpcError('DISAGREEMENT', `this operation is among ${parties.join(', ')} here, without ${from}`);
