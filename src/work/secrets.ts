@@ -22,7 +22,8 @@ export function withCopiedSecrets<T>(value: T, secret = false): T {
 
 /** Overwrites every secret in `value`; those that have moved elsewhere are empty here. */
 export function wipeSecrets(value: unknown): void {
-  for (const bytes of secretsIn(value)) bytes.fill(0);
+  // An array whose buffer has moved has length 0, and `fill` would throw on it.
+  for (const bytes of secretsIn(value)) if (bytes.length > 0) bytes.fill(0);
 }
 
 /** The buffers to move along with `value`. */
