@@ -21,16 +21,21 @@ export type Plain =
 /** Deepest nesting of arrays and maps that is decoded. */
 const MAX_DEPTH = 8;
 
-/** Input that is not the one canonical encoding of plain data; who sent it decides whom to blame. */
+/**
+ * Input that is not the one canonical encoding of plain data; who sent it decides whom to blame.
+ * Reasons may quote the input (a map key, say), so control characters are replaced and the length is bounded.
+ */
 export class UndecodableError extends Error {
   constructor(reason: string) {
-    super(reason);
+    super(reason.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?').slice(0, 200));
     this.name = 'UndecodableError';
   }
 }
 
-/** Canonical CBOR of `value`: map keys sorted by length, then bytewise. */
-export const encode = (value: Plain): Uint8Array => cborg.encode(value, cborg.rfc8949EncodeOptions);
+/** Canonical CBOR of `value`: map keys sorted by length, then bytewise. The bytes are the caller's own. */
+export const encode = (value: Plain): Uint8Array =>
+  // cborg may return a view of Node's shared buffer pool, which must be neither kept nor transferred.
+  new Uint8Array(cborg.encode(value, cborg.rfc8949EncodeOptions));
 
 /** Throws {@link UndecodableError} for anything but plain data within the depth limit. */
 function checkPlain(value: unknown, depth: number): asserts value is Plain {

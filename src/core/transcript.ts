@@ -47,7 +47,10 @@ function* encodeField(field: Field): Generator<Uint8Array> {
 
 /**
  * H(tag; fields), `length` bytes (default 32, at most 256).
- * Different (tag, fields, length) never hash the same bytes.
+ *
+ * Different tags, byte strings of the fields, or lengths never hash the same bytes. What a field *is* is not
+ * hashed ('a', the byte 0x61 and the integer 97 are one field; a list is its count and its items), so one tag
+ * always takes fields of the same kinds in the same places.
  */
 export function hash(tag: string, fields: readonly Field[], length = 32): Uint8Array {
   invariant(length > 0 && length <= 256, 'hash: use hashStream for long outputs');
