@@ -50,6 +50,7 @@ export class Engine {
   /** See {@link modPow}. */
   power(base: bigint, exponent: bigint, modulus: bigint): bigint {
     invariant(modulus > 0n, 'modPow: the modulus must be positive');
+    if (modulus === 1n) return 0n;
     let b = mod(base, modulus);
     if (exponent < 0n) {
       // The base is inverted, not the result: bases are public more often than exponents are.
@@ -58,7 +59,7 @@ export class Engine {
       b = inverse;
     }
     const e = exponent < 0n ? -exponent : exponent;
-    if (e === 0n) return mod(1n, modulus);
+    if (e === 0n) return 1n;
     if (b <= 1n) return b;
     if (b === modulus - 1n) return e % 2n === 0n ? 1n : b;
     return this.#throughOpenSsl(b, e, modulus) ?? bigintModPow(b, e, modulus);

@@ -3,6 +3,7 @@
  * powers are in modpow.ts.
  */
 import { gcd as libraryGcd, modInv } from 'bigint-crypto-utils';
+import { bitLength } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
 
 /** a mod n in 0 … n − 1, for n > 0 and any a. */
@@ -14,7 +15,7 @@ export function mod(a: bigint, n: bigint): bigint {
 /** Greatest common divisor, ≥ 0. */
 export const gcd = (a: bigint, b: bigint): bigint => libraryGcd(a, b);
 
-/** a^−1 mod n in 0 … n − 1 for n > 0, or `undefined` when gcd(a, n) ≠ 1. */
+/** a^−1 mod n in 1 … n − 1 for n > 1, or `undefined` when gcd(a, n) ≠ 1. */
 export function modInverse(a: bigint, n: bigint): bigint | undefined {
   try {
     return modInv(a, n);
@@ -68,7 +69,7 @@ function trailingZeros(value: bigint): number {
 export function isqrt(n: bigint): bigint {
   invariant(n >= 0n, 'isqrt: negative argument');
   if (n < 2n) return n;
-  let root = 1n << BigInt(Math.ceil(n.toString(2).length / 2));
+  let root = 1n << BigInt(Math.ceil(bitLength(n) / 2));
   for (;;) {
     const next = (root + n / root) >> 1n;
     if (next >= root) return root;

@@ -82,7 +82,13 @@ class ProvedPublicKey extends PublicKey implements VerifiedPublicKey {
  */
 export const verifiedPublicKey = (key: PublicKey): VerifiedPublicKey => new ProvedPublicKey(key);
 
-/** Arithmetic modulo one prime factor p of N and modulo p². */
+/**
+ * Arithmetic modulo one prime factor p of N and modulo p².
+ *
+ * OpenSSL tests a modulus for primality when it first meets it, which for p takes as long as a hundred powers,
+ * once per thread. A multiple of p with a small factor would spare that and make each power twice as slow,
+ * which a set-up alone uses up.
+ */
 class Factor {
   readonly p: bigint;
   /** p². */
@@ -137,21 +143,15 @@ export class PrivateKey implements VerifiedPublicKey {
   readonly verified = true;
   readonly N: bigint;
   readonly NN: bigint;
-  readonly p1: bigint;
-  readonly p2: bigint;
-  /** φ(N) = (p₁ − 1)(p₂ − 1). */
-  readonly phi: bigint;
+  // Secrets are private fields behind getters: neither inspection nor JSON shows them.
   readonly #first: Factor;
   readonly #second: Factor;
   /** p₂^−2 mod p₁². */
   readonly #inverseSquare: bigint;
 
   private constructor(p1: bigint, p2: bigint) {
-    this.p1 = p1;
-    this.p2 = p2;
     this.N = p1 * p2;
     this.NN = this.N * this.N;
-    this.phi = (p1 - 1n) * (p2 - 1n);
     this.#first = new Factor(p1, p2);
     this.#second = new Factor(p2, p1);
     // p₂^−2 mod p₁, lifted to p₁² by one step of Newton's iteration.
@@ -168,6 +168,19 @@ export class PrivateKey implements VerifiedPublicKey {
     invariant(p1 % 4n === 3n && p2 % 4n === 3n && p1 !== p2, 'not the primes of a Paillier key');
     invariant(bitLength(p2) === bits && bitLength(p1 * p2) === 2 * bits, 'primes of the wrong length');
     return new PrivateKey(p1, p2);
+  }
+
+  get p1(): bigint {
+    return this.#first.p;
+  }
+
+  get p2(): bigint {
+    return this.#second.p;
+  }
+
+  /** φ(N) = (p₁ − 1)(p₂ − 1). */
+  get phi(): bigint {
+    return (this.p1 - 1n) * (this.p2 - 1n);
   }
 
   /** p₁ ‖ p₂, each padded to half of the result; a secret that the caller wipes. */

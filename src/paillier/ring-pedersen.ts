@@ -92,13 +92,13 @@ export class RingPedersenOwner implements VerifiedRingPedersen {
   readonly key: PrivateKey;
   readonly s: bigint;
   readonly t: bigint;
-  /** s = t^κ mod N. */
-  readonly kappa: bigint;
+  // A private field behind a getter: neither inspection nor JSON shows it.
+  readonly #kappa: bigint;
 
   private constructor(key: PrivateKey, t: bigint, kappa: bigint) {
     this.key = key;
     this.t = t;
-    this.kappa = kappa;
+    this.#kappa = kappa;
     this.s = key.pow(t, kappa);
   }
 
@@ -125,6 +125,11 @@ export class RingPedersenOwner implements VerifiedRingPedersen {
 
   get N(): bigint {
     return this.key.N;
+  }
+
+  /** s = t^κ mod N. */
+  get kappa(): bigint {
+    return this.#kappa;
   }
 
   /** s^a·t^b = t^(κa + b). */
