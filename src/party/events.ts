@@ -35,7 +35,7 @@ export type PartyEvent =
       readonly multiplication: string;
       readonly policy: string;
       readonly quorum: readonly PartyName[];
-      readonly receiver: string;
+      readonly receivers: readonly PartyName[];
       readonly message: string;
       /** SHA-256 of the message, hex. */
       readonly messageHash: string;

@@ -1,0 +1,60 @@
+/**
+ * Two-party multiplication behind one interface (docs/protocol.md §7): the receiver has a random χ, the sender two
+ * inputs a_0, a_1, and they end with additive shares c_l + d_l = a_l·χ mod q. Signing needs nothing else, and
+ * nothing outside this folder may depend on which multiplication runs.
+ */
+import type { z } from 'zod';
+import type { PartyName } from '../core/errors.js';
+import type { Curve } from '../curve/curve.js';
+import type { AnyRound, Run } from '../rounds/run.js';
+
+/** A pair of scalars mod q, one per input. */
+export type ScalarPair = readonly [bigint, bigint];
+
+/** The receiver's state between its two messages. */
+export interface Opened {
+  /** Goes to the sender. */
+  readonly message1: unknown;
+  /** Uniform mod q. */
+  readonly chi: bigint;
+}
+
+/** A use of the multiplication: which pair's, in which session and step. */
+export interface Use {
+  readonly run: Run;
+  readonly step: string;
+  /** The presignature's sid: every proof and hash of this use is bound to it. */
+  readonly sid: Uint8Array;
+  readonly peer: PartyName;
+}
+
+/** What one party keeps after the set-up with all its peers. Secret; wiped when disposed. */
+export interface MultiplicationSetup extends Disposable {
+  /** As receiver towards `use.peer`: draws χ. */
+  open(use: Use): Promise<Opened>;
+  /**
+   * As sender: answers the peer's message1 for inputs a_0, a_1 mod q.
+   * `undefined`: the message fails its checks, and its sender is at fault.
+   */
+  respond(
+    use: Use,
+    message1: unknown,
+    inputs: ScalarPair,
+  ): Promise<{ readonly message2: unknown; readonly c: ScalarPair } | undefined>;
+  /** As receiver: d_0, d_1 from the peer's answer; `undefined`: it fails its checks, and the peer is at fault. */
+  finish(use: Use, opened: Opened, message2: unknown): Promise<ScalarPair | undefined>;
+}
+
+/** One kind of multiplication, for a curve and a security level. */
+export interface Multiplication {
+  readonly name: 'paillier';
+  readonly curve: Curve;
+  /** Rounds of the set-up, in order. */
+  readonly setupRounds: readonly AnyRound[];
+  /** Wire schemas of the two messages of a use, and a bound on the larger one's encoding. */
+  readonly message1: z.ZodType;
+  readonly message2: z.ZodType;
+  readonly maxBytes: number;
+  /** Set-up with every peer of `run`. The caller disposes it. */
+  setup(run: Run): Promise<MultiplicationSetup>;
+}
