@@ -25,7 +25,7 @@ export interface SharingKind {
 
 /** Shares `secret`, an integer modulo q. */
 export function share(curve: Curve, policy: Policy, secret: bigint, random: Random): Sharing {
-  const { shares, nonConstant } = shareValue(curve, policy, curve.mod(secret), random);
+  const { shares, nonConstant } = shareValue(curve, policy, secret, random);
   return { shares, commitments: [secret, ...nonConstant].map((a) => curve.multiplyBase(a)) };
 }
 

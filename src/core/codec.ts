@@ -99,7 +99,6 @@ export const integerField = (bits: number) =>
   z.codec(
     byteString.refine(
       (value) =>
-        value.length >= 1 &&
         value.length <= 1 + Math.ceil(bits / 8) &&
         value[1] !== 0 &&
         (value[0] === 0 || (value[0] === 1 && value.length > 1)),

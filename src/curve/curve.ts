@@ -6,8 +6,9 @@
  * order, so a point on the curve is a point of the group.
  *
  * Scalars are BigInts: their arithmetic does not run in constant time. Multiples of the base point, which carry
- * the long-lived secrets, go through OpenSSL, whose routine is constant time and also faster (P-256: 38 µs
- * against 770, secp256k1: 430 against 730). Secret multiples of other points use noble's blinded ladder.
+ * the long-lived secrets, go through OpenSSL, whose routine is constant time and, on P-256, ten times faster
+ * (37 µs against 460; on secp256k1 they are equal, about 450). Secret multiples of other points are noble's,
+ * with blinded scalars.
  */
 import { createECDH } from 'node:crypto';
 import type { WeierstrassPoint } from '@noble/curves/abstract/weierstrass.js';
@@ -62,7 +63,7 @@ export class Point {
   /** k·P for a secret k, any integer, taken modulo q. */
   multiply(k: bigint): Point {
     const scalar = this.curve.mod(k);
-    return scalar === 0n || this.isIdentity ? this.curve.identity : this.#with(this.#value.multiply(scalar));
+    return scalar === 0n ? this.curve.identity : this.#with(this.#value.multiply(scalar));
   }
 
   /** k·P for a k that everybody may know: faster, and its time depends on k. */
@@ -197,7 +198,7 @@ export const curveByName = (name: CurveName): Curve => CURVES[name];
 export const pointField = (curve: Curve) =>
   z.codec(
     bytesField(POINT_BYTES),
-    z.instanceof(Point).refine((point) => point.curve === curve && !point.isIdentity, 'not such a point'),
+    z.instanceof(Point).refine((point) => point.curve === curve, `not a point of ${curve.name}`),
     {
       decode: (bytes, context) => {
         const point = curve.point(bytes);

@@ -44,7 +44,6 @@ export function decodeDer(bytes: Uint8Array): Signature | undefined {
 /** Whether `der` is the low-s signature of `digest` (32 bytes) under `X`, strictly encoded. Never throws on `der`. */
 export function verify(curve: Curve, X: Point, digest: Uint8Array, der: Uint8Array): boolean {
   invariant(digest.length === 32, 'a digest has 32 bytes');
-  if (decodeDer(der) === undefined) return false;
   const scheme = curve.name === 'P-256' ? p256 : secp256k1;
   return scheme.verify(der, digest, X.toBytes(), { prehash: false, lowS: true, format: 'der' });
 }

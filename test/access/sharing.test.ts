@@ -163,6 +163,16 @@ test('a sharing of zero keeps the secret: refreshed shares differ and reconstruc
   );
 });
 
+test('a secret may be any integer: it is shared modulo q', () => {
+  const policy = allOf(['alice', 'bob']);
+  for (const secret of [-1n, curve.q, curve.q + 5n]) {
+    const { shares, commitments } = share(curve, policy, secret, randomBytes);
+    assert.equal(reconstruct(curve, policy, ['alice', 'bob'], shares), curve.mod(secret));
+    assert.ok(commitments[0]!.equals(curve.multiplyBase(secret)));
+    for (const x of shares.values()) assert.ok(x >= 0n && x < curve.q);
+  }
+});
+
 test('commitments: their number by hand, their order, and no other number', () => {
   const names = ['alice', 'bob', 'charlie', 'dave', 'erin', 'frank'];
   const policy = parsePolicy(

@@ -97,6 +97,21 @@ for (const name of ['P-256', 'secp256k1'] as const) {
     ] as const) {
       assert.ok(!verify(curve, X, digest, encodeDer(r2, s2)), `${r2}, ${s2}`);
     }
+    // Other encodings of the same r and s.
+    const integers = low.subarray(2);
+    const rLength = low[3]!;
+    for (const other of [
+      Uint8Array.of(...low, 0),
+      Uint8Array.of(0x30, 0x81, ...low.subarray(1)),
+      Uint8Array.of(0x30, integers.length + 1, 2, rLength + 1, 0, ...low.subarray(4)),
+      Uint8Array.of(0x30, integers.length + 1, 2, 0x81, ...low.subarray(3)),
+      Uint8Array.of(0x30, integers.length + 1, ...integers, 0),
+      Uint8Array.of(0x30, 0x80, ...integers, 0, 0),
+      Uint8Array.of(...curve.scalarBytes(r), ...curve.scalarBytes(s)),
+    ]) {
+      assert.ok(!verify(curve, X, digest, other), toHex(other));
+    }
+    assert.ok(verify(curve, X, digest, low));
     assert.ok(!verify(curve, X, messageDigest(text('hello')), low));
     assert.ok(!verify(curve, X.negate(), digest, low));
     assert.ok(!verify(curve, X.add(curve.G), digest, low));
