@@ -1,0 +1,53 @@
+/** Safe primes made ahead on worker threads: while peers are still missing, and while other steps wait. */
+import { equalBytes, Secret } from '../core/bytes.js';
+import type { SecurityBits } from '../math/params.js';
+import type { PrimeSource } from '../multiplication/paillier.js';
+import { safePrime } from '../multiplication/paillier-jobs.js';
+import type { Compute } from '../rounds/run.js';
+
+/**
+ * Looks for safe primes ahead of their use. Its searches end with `signal`; what nobody has taken is wiped when it
+ * is disposed.
+ */
+export class PrimeStock implements Disposable {
+  readonly #find: () => Promise<Secret>;
+  readonly #searches: Promise<Secret>[] = [];
+
+  constructor(compute: Compute, level: SecurityBits, signal: AbortSignal) {
+    this.#find = async () => {
+      const { secret } = await compute(safePrime, { level }, { signal });
+      return Secret.own(secret.prime);
+    };
+  }
+
+  /** Starts looking for `count` more primes. */
+  prepare(count: number): void {
+    for (let k = 0; k < count; k += 1) {
+      const search = this.#find();
+      // A failed search is reported to whoever takes its prime, and to nobody else.
+      search.catch(() => {});
+      this.#searches.push(search);
+    }
+  }
+
+  /** Two different primes: those that have been looked for longest, or new ones. */
+  readonly take: PrimeSource = async () => {
+    const first = await this.#next();
+    for (;;) {
+      const second = await this.#next();
+      if (!equalBytes(first.bytes, second.bytes)) return [first, second];
+      second.dispose();
+    }
+  };
+
+  [Symbol.dispose](): void {
+    for (const search of this.#searches.splice(0)) {
+      search.then((prime) => prime.dispose()).catch(() => {});
+    }
+  }
+
+  #next(): Promise<Secret> {
+    if (this.#searches.length === 0) this.prepare(1);
+    return this.#searches.shift()!;
+  }
+}

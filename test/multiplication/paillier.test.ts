@@ -1,0 +1,120 @@
+// The Paillier multiplication: its products are right, and neither message is accepted when altered or replayed.
+import assert from 'node:assert/strict';
+import { after, test } from 'node:test';
+import { randomBytes } from '#src/core/bytes.js';
+import { decodeAs, encodeAs } from '#src/core/codec.js';
+import { curveByName } from '#src/curve/curve.js';
+import type { MultiplicationSetup, ScalarPair, Use } from '#src/multiplication/multiplication.js';
+import type { Message1, Message2 } from '#src/multiplication/paillier-jobs.js';
+import type { Run } from '#src/rounds/run.js';
+import { inlineCompute } from '#src/work/inline.js';
+import { errorAt, runParties } from '../support/memory-network.js';
+import { testPrivateKey } from '../support/primes.js';
+import { quickSetups, setUpAt, testMultiplication } from '../support/protocols.js';
+
+const curve = curveByName('P-256');
+const setups = quickSetups(curve, ['alice', 'bob', 'charlie']);
+after(() => {
+  for (const setup of setups.values()) setup[Symbol.dispose]();
+});
+
+const stateOf = (name: string): MultiplicationSetup => setups.get(name)!.multiplication;
+const compute = inlineCompute(randomBytes);
+
+/** A use by `self` with `peer`; of a run it needs no more than this. */
+const use = (self: string, peer: string, sid = 'sid'): Use => ({
+  run: { self, random: randomBytes, compute: (job, input) => compute(job, input) } as Run,
+  step: 'presign',
+  sid: new TextEncoder().encode(sid),
+  peer,
+});
+
+const scalar = () => curve.randomScalar(randomBytes);
+
+/** alice is the receiver, bob the sender. */
+async function exchange(inputs: ScalarPair) {
+  const opened = await stateOf('alice').open(use('alice', 'bob'));
+  const answer = await stateOf('bob').respond(use('bob', 'alice'), opened.message1, inputs);
+  assert.ok(answer);
+  return { opened, ...answer };
+}
+
+const honest = exchange([scalar(), scalar()]);
+
+test('c + d = a·χ for both inputs, also at the edges of their range', async () => {
+  for (const inputs of [
+    [scalar(), scalar()],
+    [0n, 1n],
+    [curve.q - 1n, scalar()],
+  ] satisfies ScalarPair[]) {
+    const { opened, message2, c } = await exchange(inputs);
+    const d = await stateOf('alice').finish(use('alice', 'bob'), opened, message2);
+    for (const l of [0, 1] as const) {
+      assert.equal(curve.mod(c[l] + d![l]), curve.mod(inputs[l] * opened.chi));
+    }
+  }
+});
+
+test('both messages survive the wire, and fit its bound', async () => {
+  const multiplication = testMultiplication(curve, 0);
+  const { opened, message2 } = await honest;
+  for (const [schema, message] of [
+    [multiplication.message1, opened.message1],
+    [multiplication.message2, message2],
+  ] as const) {
+    const bytes = encodeAs(schema, message);
+    assert.ok(bytes.length <= multiplication.maxBytes);
+    assert.deepEqual(decodeAs(schema, bytes, multiplication.maxBytes), message);
+  }
+});
+
+test('the sender refuses a first message that is altered, replayed or meant for another', async () => {
+  const { opened } = await honest;
+  const { C, enc } = opened.message1 as Message1;
+  const { N, NN } = testPrivateKey(0);
+  const other = (await stateOf('alice').open(use('alice', 'bob'))).message1 as Message1;
+  const refused = (message: Message1, at = use('bob', 'alice'), state = stateOf('bob')) =>
+    state.respond(at, message, [1n, 2n]).then((answer) => assert.equal(answer, undefined));
+  await refused({ C: (C * (1n + N)) % NN, enc });
+  await refused({ C: 0n, enc });
+  await refused({ C: N, enc });
+  await refused({ C: C + NN, enc });
+  await refused({ C: other.C, enc });
+  await refused({ C, enc: other.enc });
+  await refused({ C, enc }, use('bob', 'alice', 'another sid'));
+  await refused({ C, enc }, use('bob', 'charlie'));
+  await refused({ C, enc }, use('charlie', 'alice'), stateOf('charlie'));
+});
+
+test('the receiver refuses a second message that is altered, replayed or meant for another', async () => {
+  const { opened, message2 } = await honest;
+  const { D, aff } = message2 as Message2;
+  const { N, NN } = testPrivateKey(0);
+  const refused = (message: Message2, at = use('alice', 'bob')) =>
+    stateOf('alice')
+      .finish(at, opened, message)
+      .then((d) => assert.equal(d, undefined));
+  for (const l of [0, 1]) {
+    const withD = (value: bigint) => ({ D: D.with(l, value), aff });
+    await refused(withD((D[l]! * (1n + N)) % NN));
+    await refused(withD(0n));
+    await refused(withD(N));
+    await refused(withD(D[l]! + NN));
+    await refused({ D, aff: aff.with(l, aff[1 - l]!) });
+  }
+  await refused({ D: [D[1]!, D[0]!], aff: [aff[1]!, aff[0]!] });
+  await refused({ D, aff }, use('alice', 'bob', 'another sid'));
+  await refused({ D, aff }, use('alice', 'charlie'));
+  const again = await stateOf('alice').open(use('alice', 'bob'));
+  assert.equal(await stateOf('alice').finish(use('alice', 'bob'), again, message2), undefined);
+});
+
+test('two owners of one modulus are both named, and each of them names the other', async () => {
+  const parties = ['alice', 'bob', 'charlie'];
+  const outcomes = await runParties(parties, (party) =>
+    setUpAt(party, testMultiplication(curve, party.self === 'alice' ? 0 : 1)),
+  );
+  assert.deepEqual(errorAt(outcomes, 'alice').culprits, ['bob', 'charlie']);
+  assert.deepEqual(errorAt(outcomes, 'bob').culprits, ['charlie']);
+  assert.deepEqual(errorAt(outcomes, 'charlie').culprits, ['bob']);
+});
