@@ -118,10 +118,6 @@ type SubjectFields = z.output<ReturnType<typeof subjectSchema>>;
 const fileSchema = (curve: Curve, scheme: Scheme) =>
   z.strictObject({ ...subjectShape(curve, scheme), ...ciphertextShape(curve, scheme) });
 
-/** What decides by which schema the rest is read. */
-const formatSchema = z.looseObject({ format: z.literal(FORMAT), version: z.int() });
-const kindSchema = z.looseObject({ curve: z.enum(['P-256', 'secp256k1']), scheme: z.enum(SCHEMES) });
-
 function subjectToFields(subject: BackupSubject, recipient: Recipient): SubjectFields {
   const { curve, label, keyId, epoch, shid, party, publicKey, publicShares, policy } = subject;
   return {
@@ -199,9 +195,6 @@ export const backupToText = (bytes: Uint8Array): string => `${toHex(bytes)}\n`;
 
 const MALFORMED_HINT = 'use the file just as it was written: a copy in which any byte was changed is refused';
 
-/** Text from a file, safe to show on a terminal. */
-const printable = (text: string): string => text.replace(/[^ -~]/g, '?').slice(0, 200);
-
 /**
  * A backup in its binary form, or in the text form that stands on disk (read as Latin-1 or ASCII).
  * Throws `BACKUP` for anything that is not the one encoding of a well-formed backup.
@@ -211,7 +204,7 @@ export function parseBackup(file: Uint8Array | string): Backup {
     return decodeBackup(typeof file === 'string' ? bytesOfText(file) : file);
   } catch (error) {
     if (!(error instanceof UndecodableError)) throw error;
-    throw new MpcError('BACKUP', `this is no intact backup file: ${printable(error.message)}`, {
+    throw new MpcError('BACKUP', `this is no intact backup file: ${error.message}`, {
       hint: MALFORMED_HINT,
     });
   }
@@ -233,22 +226,20 @@ function decodeBackup(bytes: Uint8Array): Backup {
   return { subject: subjectOfFields(fields), recipient, ciphertext, bytes: bytes.length };
 }
 
+const kindSchema = z.tuple([z.enum(['P-256', 'secp256k1']), z.enum(SCHEMES)]);
+
 /** Curve and scheme of a file of this format, by which the rest is read. */
 function readKind(plain: Plain): { curve: Curve; scheme: Scheme } {
-  const format = formatSchema.safeParse(plain);
-  if (!format.success) throw new UndecodableError('another format');
-  if (format.data.version !== FORMAT_VERSION) {
-    throw new MpcError(
-      'BACKUP',
-      `the backup has format version ${format.data.version}, not ${FORMAT_VERSION}`,
-      {
-        hint: 'use the version of ecdsa-mpc that wrote it',
-      },
-    );
+  const { format, version, curve, scheme } = (plain ?? {}) as { readonly [key: string]: Plain }; // or no object: all absent
+  if (format !== FORMAT || typeof version !== 'number') throw new UndecodableError('another format');
+  if (version !== FORMAT_VERSION) {
+    throw new MpcError('BACKUP', `the backup has format version ${version}, not ${FORMAT_VERSION}`, {
+      hint: 'use the version of ecdsa-mpc that wrote it',
+    });
   }
-  const kind = kindSchema.safeParse(plain);
+  const kind = kindSchema.safeParse([curve, scheme]);
   if (!kind.success) throw new UndecodableError('unknown curve or scheme');
-  return { curve: curveByName(kind.data.curve), scheme: kind.data.scheme };
+  return { curve: curveByName(kind.data[0]), scheme: kind.data[1] };
 }
 
 // Verifying

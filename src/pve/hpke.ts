@@ -5,7 +5,7 @@
  * Names are the RFC's. Every expansion here is at most 32 bytes, so HKDF-Expand is its first block.
  */
 import { createCipheriv, createDecipheriv, createECDH, createHmac } from 'node:crypto';
-import { concatBytes, Secret } from '../core/bytes.js';
+import { concatBytes, fromHex, Secret } from '../core/bytes.js';
 import { MpcError } from '../core/errors.js';
 
 /** Nenc: length of an encapsulated key, an uncompressed point. */
@@ -14,7 +14,7 @@ export const NENC = 65;
 export const NT = 16;
 
 /** The group order of P-256, 32 bytes big-endian. */
-const ORDER = Buffer.from('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551', 'hex');
+const ORDER = fromHex('ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551')!;
 const EMPTY = new Uint8Array(0);
 
 const ascii = (text: string): Uint8Array => new TextEncoder().encode(text);

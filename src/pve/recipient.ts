@@ -18,7 +18,7 @@ import {
   publicEncrypt,
 } from 'node:crypto';
 import { promisify } from 'node:util';
-import { bytesToBigint, concatBytes, equalBytes, Secret } from '../core/bytes.js';
+import { bytesToBigint, concatBytes, equalBytes, fromHex, Secret } from '../core/bytes.js';
 import { invariant, MpcError } from '../core/errors.js';
 import { hash } from '../core/transcript.js';
 import { keyScheduleContext, NENC, NT, open, seal } from './hpke.js';
@@ -148,7 +148,7 @@ class RsaPrivateKey implements RecipientPrivateKey {
 // HPKE
 
 /** SubjectPublicKeyInfo of an uncompressed P-256 point without the point (RFC 5480). */
-const P256_SPKI_PREFIX = Buffer.from('3059301306072a8648ce3d020106082a8648ce3d030107034200', 'hex');
+const P256_SPKI_PREFIX = fromHex('3059301306072a8648ce3d020106082a8648ce3d030107034200')!;
 const NO_AAD = new Uint8Array(0);
 
 class HpkeRecipient implements Recipient {
