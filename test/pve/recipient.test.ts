@@ -10,7 +10,7 @@ import {
   privateDecrypt,
 } from 'node:crypto';
 import { before, test } from 'node:test';
-import { Secret, toHex } from '#src/core/bytes.js';
+import { randomBytes, Secret, toHex } from '#src/core/bytes.js';
 import { MpcError } from '#src/core/errors.js';
 import {
   CIPHERTEXT_BYTES,
@@ -139,19 +139,37 @@ test('an RSA plaintext of another length is refused', () => {
 const spkiOf = (key: KeyObject): Uint8Array => new Uint8Array(key.export({ format: 'der', type: 'spki' }));
 const pemOf = (key: KeyObject): string => key.export({ format: 'pem', type: 'spki' }).toString();
 
-function evenModulus(): KeyObject {
-  const jwk = createPublicKey(keys.get('rsa-oaep')!.privatePem).export({ format: 'jwk' });
-  const n = Buffer.from(jwk.n!, 'base64url');
-  n[n.length - 1]! &= 0xfe;
-  return createPublicKey({ key: { ...jwk, n: n.toString('base64url') }, format: 'jwk' });
+/** A public key with a random modulus of `bits` bits: nobody can decrypt with it, but it reads like any other. */
+function rsaKey(bits: number, { exponent = 'AQAB', odd = true } = {}): KeyObject {
+  const n = randomBytes(Math.ceil(bits / 8));
+  const top = (bits - 1) % 8;
+  n[0] = (n[0]! | (1 << top)) & ((2 << top) - 1);
+  n[n.length - 1] = (n[n.length - 1]! & 0xfe) | (odd ? 1 : 0);
+  const key = { kty: 'RSA', n: Buffer.from(n).toString('base64url'), e: exponent };
+  return createPublicKey({ key, format: 'jwk' });
 }
 
+/** The same key, marked for PSS only (RFC 4055 §3.1: another identifier, no parameters). */
+function pssKey(): KeyObject {
+  const spki = Buffer.from(spkiOf(rsaKey(3072)));
+  const body = Buffer.concat([Buffer.from('300b06092a864886f70d01010a', 'hex'), spki.subarray(19)]);
+  const header = Buffer.from([0x30, 0x82, body.length >> 8, body.length & 0xff]);
+  return createPublicKey({ key: Buffer.concat([header, body]), format: 'der', type: 'spki' });
+}
+
+test('the keys made up here would be taken, were it not for their faults', () => {
+  assert.equal(recipientFromSpki(spkiOf(rsaKey(3072)))?.scheme, 'rsa-oaep');
+  assert.equal(pssKey().asymmetricKeyType, 'rsa-pss');
+});
+
 const REFUSED: Readonly<Record<string, () => KeyObject>> = {
-  'RSA of 2048 bits': () => generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey,
-  'RSA of 3071 bits': () => generateKeyPairSync('rsa', { modulusLength: 3071 }).publicKey,
-  'RSA with e = 3': () => generateKeyPairSync('rsa', { modulusLength: 3072, publicExponent: 3 }).publicKey,
-  'RSA for PSS': () => generateKeyPairSync('rsa-pss', { modulusLength: 3072 }).publicKey,
-  'RSA with an even modulus': evenModulus,
+  'RSA of 2048 bits': () => rsaKey(2048),
+  'RSA of 3071 bits': () => rsaKey(3071),
+  'RSA of 3073 bits': () => rsaKey(3073),
+  'RSA of 4096 bits': () => rsaKey(4096),
+  'RSA with e = 3': () => rsaKey(3072, { exponent: 'Aw' }),
+  'RSA for PSS': pssKey,
+  'RSA with an even modulus': () => rsaKey(3072, { odd: false }),
   'P-384': () => generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey,
   secp256k1: () => generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey,
   'P-256 with explicit parameters': () =>
