@@ -1,0 +1,271 @@
+/**
+ * The network of a party: one long-lived TLS 1.3 connection to each peer, as `Network` of rounds/network.ts.
+ *
+ * Of each pair the later in cluster order dials and re-dials; the earlier waits. Every party listens, the last in
+ * order too, whom nobody dials: a second process of the same party finds the address taken and ends there.
+ */
+import { constants } from 'node:crypto';
+import { EventEmitter, once } from 'node:events';
+import { setTimeout as pause } from 'node:timers/promises';
+import { createSecureContext, type TLSSocket } from 'node:tls';
+import { invariant, MpcError, type PartyName, throwIfAborted } from '../core/errors.js';
+import type { Network, NetworkHandler } from '../rounds/network.js';
+import { Dialler } from './dialler.js';
+import { type Cluster, greet, HandshakeError, welcome } from './handshake.js';
+import { APPLICATION_PROTOCOL, type Identity } from './identity.js';
+import { DEFAULT_LIMITS, MAX_MESSAGE_BYTES, type TransportLimits } from './limits.js';
+import { Link } from './link.js';
+import { type ListenAddress, Listener } from './listener.js';
+import { StrangerLog, type TransportLogger } from './log.js';
+
+export interface TransportParty extends Identity, ListenAddress {}
+
+export interface TransportOptions {
+  readonly self: PartyName;
+  /** All parties in cluster order, this one included. */
+  readonly parties: readonly TransportParty[];
+  /** Certificate of the cluster's authority, own certificate (with its chain) and own key, PEM. */
+  readonly ca: string | Buffer;
+  readonly cert: string | Buffer;
+  readonly key: string | Buffer;
+  readonly logger: TransportLogger;
+  readonly limits?: Partial<TransportLimits>;
+}
+
+export class TlsTransport implements Network {
+  readonly self: PartyName;
+  readonly parties: readonly PartyName[];
+  readonly #limits: TransportLimits;
+  readonly #logger: TransportLogger;
+  readonly #strangers: StrangerLog;
+  readonly #listener: Listener;
+  readonly #address: ListenAddress;
+  readonly #links: ReadonlyMap<PartyName, Link>;
+  readonly #diallers: readonly Dialler[];
+  readonly #handlers = new Set<NetworkHandler>();
+  /** 'link' (peer, up) and 'change': something that {@link ready} waits for may have happened. */
+  readonly #events = new EventEmitter();
+  readonly #up = new Set<PartyName>();
+  #ticker: NodeJS.Timeout | undefined;
+  #tickedAt = 0;
+  #started = false;
+  #closing: Promise<void> | undefined;
+
+  private constructor(options: TransportOptions) {
+    const { self, parties, logger } = options;
+    const position = parties.findIndex((party) => party.name === self);
+    const own = parties[position];
+    invariant(own !== undefined, 'this party is not in the list of parties');
+    this.self = self;
+    this.parties = parties.map((party) => party.name);
+    this.#address = own;
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+    this.#logger = logger;
+    this.#strangers = new StrangerLog(logger);
+    const peers = this.parties.filter((name) => name !== self);
+    this.#links = new Map(peers.map((peer) => [peer, this.#makeLink(peer)]));
+    const tls = tlsOptions(options);
+    const cluster: Cluster = { self, parties, link: (peer) => this.#link(peer) };
+    this.#listener = new Listener(tls, this.#limits, this.#strangers, (socket) =>
+      this.#arrived(cluster, socket),
+    );
+    this.#diallers = parties.slice(0, position).map((party) => {
+      const link = this.#link(party.name);
+      return new Dialler(link, party, tls, this.#limits, (socket) => greet(cluster, link, socket));
+    });
+  }
+
+  /**
+   * Listens on this party's address. Links are made from the first {@link subscribe} on, so that no message comes
+   * before there is somebody to take it.
+   * Throws `PORT` when the address cannot be listened on, `CERTIFICATE` when TLS refuses the given files.
+   */
+  static async start(options: TransportOptions): Promise<TlsTransport> {
+    const transport = new TlsTransport(options);
+    await transport.#listener.open(transport.#address, options.self);
+    return transport;
+  }
+
+  /** The port that is listened on. */
+  get port(): number {
+    return this.#listener.port;
+  }
+
+  /** Peers whose link is not up, in cluster order. */
+  get missing(): readonly PartyName[] {
+    return [...this.#links.values()].filter((link) => !link.up).map((link) => link.peer);
+  }
+
+  /** What is known about why each missing peer is missing. */
+  get problems(): Readonly<Record<PartyName, string>> {
+    return Object.fromEntries(
+      this.missing.map((peer) => [peer, this.#link(peer).problem ?? 'no connection yet']),
+    );
+  }
+
+  /** Milliseconds to `peer` and back, once measured on the present connection. */
+  roundTripMillis(peer: PartyName): number | undefined {
+    return this.#link(peer).roundTripMillis;
+  }
+
+  /**
+   * Queues `bytes`, 1 … {@link MAX_MESSAGE_BYTES} of them, for `to`; they are kept until the peer has acknowledged
+   * them. Rejects with `PEER_LEFT` while the peer is lost, with `INTERRUPTED` once this side closes.
+   */
+  send(to: PartyName, bytes: Uint8Array): Promise<void> {
+    invariant(bytes.length >= 1 && bytes.length <= MAX_MESSAGE_BYTES, `a message of ${bytes.length} bytes`);
+    if (this.#closing !== undefined) return Promise.reject(closedError());
+    return this.#link(to).send(bytes);
+  }
+
+  subscribe(handler: NetworkHandler): () => void {
+    this.#handlers.add(handler);
+    if (!this.#started) this.#begin();
+    return () => this.#handlers.delete(handler);
+  }
+
+  /** Calls `listener` whenever a link has gone up or down, until the returned function is called. */
+  watch(listener: (peer: PartyName, up: boolean) => void): () => void {
+    this.#events.on('link', listener);
+    return () => this.#events.off('link', listener);
+  }
+
+  /**
+   * Resolves when the links to all peers are up. Rejects with the signal's reason, or with `DISAGREEMENT` as soon as
+   * a peer shows that it runs another version or another list of parties.
+   */
+  async ready(signal: AbortSignal): Promise<void> {
+    invariant(this.#started, 'subscribe before waiting for the peers');
+    while (this.missing.length > 0) {
+      throwIfAborted(signal);
+      if (this.#closing !== undefined) throw closedError();
+      for (const { disagreement } of this.#links.values()) if (disagreement !== undefined) throw disagreement;
+      // An abort ends the wait as a change does; its reason is thrown above.
+      await once(this.#events, 'change', { signal }).catch(() => {});
+    }
+  }
+
+  /**
+   * Waits a little for what is queued to be acknowledged, tells the peers that this party leaves, and closes
+   * everything. Nothing keeps the process alive afterwards.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
+    const links = [...this.#links.values()];
+    this.#events.emit('change');
+    const enough = new AbortController();
+    await Promise.race([
+      Promise.all(links.map((link) => link.settled())),
+      pause(this.#limits.closeMillis, undefined, { signal: enough.signal }).catch(() => {}),
+    ]);
+    enough.abort();
+    clearInterval(this.#ticker);
+    this.#listener.close();
+    for (const dialler of this.#diallers) dialler.stop();
+    await Promise.all(links.map((link) => link.leave(closedError())));
+  }
+
+  #begin(): void {
+    this.#started = true;
+    this.#tickedAt = performance.now();
+    this.#ticker = setInterval(() => this.#tick(), this.#limits.pingMillis).unref();
+    for (const dialler of this.#diallers) {
+      dialler
+        .run()
+        .catch((cause) => this.#logger.error({ reason: String(cause) }, 'dialling ended by a bug'));
+    }
+  }
+
+  #tick(): void {
+    this.#strangers.flush();
+    const now = performance.now();
+    const heldUp = now - this.#tickedAt > 2 * this.#limits.pingMillis;
+    this.#tickedAt = now;
+    // After a suspended machine or a long computation the silence was this process's own: let the sockets speak.
+    if (heldUp) return;
+    for (const link of this.#links.values()) link.tick();
+  }
+
+  #makeLink(peer: PartyName): Link {
+    return new Link(peer, this.#limits, this.#logger, {
+      message: (body) => this.#tell((handler) => handler.message(peer, body)),
+      lost: (error) => this.#tell((handler) => handler.lost(peer, error)),
+      changed: () => this.#changed(peer),
+    });
+  }
+
+  /** Tells every handler. One that throws has a bug, which must not take the links of others with it. */
+  #tell(what: (handler: NetworkHandler) => void): void {
+    if (this.#closing !== undefined) return;
+    for (const handler of [...this.#handlers]) {
+      try {
+        what(handler);
+      } catch (error) {
+        this.#logger.error(
+          { reason: error instanceof Error ? error.message : String(error) },
+          'a handler failed',
+        );
+      }
+    }
+  }
+
+  #changed(peer: PartyName): void {
+    const up = this.#link(peer).up;
+    if (up !== this.#up.has(peer)) {
+      if (up) this.#up.add(peer);
+      else this.#up.delete(peer);
+      this.#events.emit('link', peer, up);
+    }
+    this.#events.emit('change');
+  }
+
+  #link(peer: PartyName): Link {
+    const link = this.#links.get(peer);
+    invariant(link !== undefined, `${peer} is no peer of this party`);
+    return link;
+  }
+
+  /** A TLS connection from somebody: a party's, or it is dropped. */
+  async #arrived(cluster: Cluster, socket: TLSSocket): Promise<void> {
+    if (!this.#started) {
+      socket.destroy();
+      throw new HandshakeError('this party is not ready yet');
+    }
+    await welcome(cluster, socket);
+  }
+}
+
+/**
+ * The same for both roles. The peer's certificate is asked for and checked by OpenSSL against the cluster's CA
+ * alone, and {@link judge} then acts on the result.
+ */
+function tlsOptions({ ca, cert, key }: TransportOptions) {
+  const options = {
+    ca,
+    cert,
+    key,
+    minVersion: 'TLSv1.3' as const,
+    maxVersion: 'TLSv1.3' as const,
+    ALPNProtocols: [APPLICATION_PROTOCOL],
+    secureOptions: constants.SSL_OP_NO_TICKET,
+    requestCert: true,
+    rejectUnauthorized: false,
+    // Names are judged like everything else, and the same on both sides.
+    checkServerIdentity: () => undefined,
+  };
+  try {
+    createSecureContext(options);
+  } catch (cause) {
+    throw new MpcError('CERTIFICATE', 'the TLS certificate and key of this party cannot be used', {
+      hint: 'run `ecdsa-mpc certs`, or check the files that cluster.json names',
+      cause,
+    });
+  }
+  return options;
+}
+
+const closedError = (): MpcError => new MpcError('INTERRUPTED', 'this party has closed its connections');
