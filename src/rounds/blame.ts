@@ -74,9 +74,11 @@ export function abortReceived(
   const code = Object.hasOwn(ERROR_CODES, frame.code) ? frame.code : 'something unknown';
   const hearsay = `it reports ${code}${blaming}: ${quoted(frame.reason)}`;
   if (!isLeaving(frame)) return new MpcError('PEER_ABORTED', `${sender} aborted; ${hearsay}`);
-  const also = waitedFor.filter((peer) => peer !== sender);
-  const here = also.length === 0 ? '' : `; this party waits for ${also.join(', ')}`;
-  return new MpcError('PEER_LEFT', `${sender} left; ${hearsay}${here}`, { culprits: [sender] });
+  // Whom both miss is the one not heard from, rather than the one that gave up first.
+  const missed = waitedFor.filter((peer) => peer !== sender && named.includes(peer));
+  const also = missed.length === 0 ? '' : `; this party waits for ${missed.join(', ')} as well`;
+  const culprits = missed.length === 0 ? [sender] : missed;
+  return new MpcError('PEER_LEFT', `${sender} left; ${hearsay}${also}`, { culprits });
 }
 
 /** Failures whose message concerns the peers. Others may tell of this machine: peers learn only what kind they are. */

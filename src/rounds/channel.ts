@@ -18,6 +18,7 @@ import {
   encodeFrame,
   type Frame,
   type HelloFrame,
+  MAX_PARTIES,
   type RoundFrame,
   type SentFrame,
   type WaitingFrame,
@@ -70,8 +71,10 @@ export class Channel {
   readonly self: PartyName;
   readonly parties: readonly PartyName[];
   readonly peers: readonly PartyName[];
-  /** Parties that take no part, or no longer, but said hello and were told so. */
-  readonly refused = new Set<PartyName>();
+  /** This party's hello, as sent. */
+  readonly hello: Uint8Array;
+  /** Parties that take no part, or no longer, but said hello and have got an answer. */
+  readonly answered = new Set<PartyName>();
   readonly #network: Network;
   readonly #notice: (text: string) => void;
   readonly #hello: HelloFrame;
@@ -85,11 +88,7 @@ export class Channel {
   #failure: MpcError | undefined;
 
   constructor(network: Network, notice: (text: string) => void, options: ChannelOptions) {
-    const order = network.parties.filter((party) => options.parties.includes(party));
-    invariant(
-      options.parties.length >= 2 && order.join() === options.parties.join() && order.includes(network.self),
-      'the participants are not at least two of the cluster in its order, this party among them',
-    );
+    checkParties(network, options.parties);
     this.operation = options.hello.operation;
     this.self = network.self;
     this.parties = options.parties;
@@ -99,7 +98,8 @@ export class Channel {
     this.#hello = options.hello;
     this.#slots = new Slots(options.rounds);
     this.#states = peerMap(this.peers, () => ({}));
-    this.#hellos.set(this.self, { frame: this.#hello, bytes: encodeFrame(this.#hello) });
+    this.hello = encodeFrame(options.hello);
+    this.#hellos.set(this.self, { frame: options.hello, bytes: this.hello });
   }
 
   /** Aborted, with the failure as its reason, when the channel fails. */
@@ -165,7 +165,7 @@ export class Channel {
   /** Sends this party's hello and, once all have come and agree, its hello echo. */
   async open(): Promise<Agreement> {
     const everyHello = this.#until('the hello', this.peers, (peer) => this.#hellos.get(peer));
-    await Promise.all([this.sendAll(this.#hello), everyHello]);
+    await Promise.all([this.#sendBytes(this.peers, this.hello), everyHello]);
     const agreement = this.#agreement;
     invariant(agreement, 'all hellos are here, but nothing follows from them');
     await this.sendAll({ kind: 'hello echo', operation: this.operation, digest: agreement.echo });
@@ -374,4 +374,14 @@ export class Channel {
   #state(peer: PartyName): Peer {
     return ofPeer(this.#states, peer);
   }
+}
+
+function checkParties(network: Network, parties: readonly PartyName[]): void {
+  invariant(parties.length >= 2 && parties.length <= MAX_PARTIES, 'too few or too many participants');
+  invariant(parties.includes(network.self), `${network.self} is not among the participants`);
+  const ordered = network.parties.filter((party) => parties.includes(party));
+  invariant(
+    ordered.join() === parties.join(),
+    'the participants are not parties of the cluster in its order',
+  );
 }

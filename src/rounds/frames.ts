@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { concatBytes } from '../core/bytes.js';
 import { bytesField, decode, decodeAs, encodeAs, UndecodableError } from '../core/codec.js';
+import { invariant } from '../core/errors.js';
 import { DIGEST_BYTES } from './run.js';
 
 /** Version of docs/protocol.md; parties of different versions refuse each other. */
@@ -18,13 +19,23 @@ export const NONCE_BYTES = 32;
 /** Most sharings that a hello lists: a party with more lists its newest. */
 export const MAX_SHARINGS = 64;
 
+/** Most participants of a session. */
+export const MAX_PARTIES = 64;
+
+/** Most characters of a name in a frame: operation, step, round, party, place, descriptor field. */
+export const MAX_LABEL = 80;
+
 /** Most characters of a reason given with an abort. */
 export const MAX_REASON = 500;
 
 const HEADER_MAX_BYTES = 32 * 1024;
 const LENGTH_BYTES = 4;
 
-const label = z.string().regex(/^[\x20-\x7e]{1,80}$/, 'not a printable name');
+const label = z
+  .string()
+  .max(MAX_LABEL)
+  .regex(/^[\x20-\x7e]+$/, 'not a printable name');
+const names = z.array(label).max(MAX_PARTIES);
 const partLength = z.int().min(0).nullable();
 
 /** What a party opens a session with. The fields of every version start with `kind`, `operation`, `version`. */
@@ -62,7 +73,7 @@ const abort = z.strictObject({
   kind: z.literal('abort'),
   operation: label,
   code: label,
-  culprits: z.array(label).max(64),
+  culprits: names,
   reason: z.string().max(MAX_REASON),
 });
 
@@ -71,7 +82,7 @@ const waiting = z.strictObject({
   kind: z.literal('waiting'),
   operation: label,
   place: label,
-  peers: z.array(label).max(64),
+  peers: names,
 });
 
 const header = z.discriminatedUnion('kind', [hello, helloEcho, roundHeader, abort, waiting]);
@@ -103,25 +114,20 @@ export interface ForeignHelloFrame {
 export type SentFrame = HelloFrame | HelloEchoFrame | RoundFrame | AbortFrame | WaitingFrame;
 export type Frame = SentFrame | ForeignHelloFrame;
 
-const length = (bytes: Uint8Array): Uint8Array => {
-  const out = new Uint8Array(LENGTH_BYTES);
-  new DataView(out.buffer).setUint32(0, bytes.length);
-  return out;
-};
+function withLength(head: Uint8Array): Uint8Array {
+  invariant(head.length <= HEADER_MAX_BYTES, `a header of ${head.length} bytes`);
+  const length = new Uint8Array(LENGTH_BYTES);
+  new DataView(length.buffer).setUint32(0, head.length);
+  return concatBytes(length, head);
+}
 
-/** The bytes of `frame`. Throws when a field does not fit the frame's schema. */
+/** The bytes of `frame`. Throws `BUG` when its header is too long, and when a field does not fit its schema. */
 export function encodeFrame(frame: SentFrame): Uint8Array {
-  if (frame.kind !== 'round') {
-    const head = encodeAs(header, frame);
-    return concatBytes(length(head), head);
-  }
+  if (frame.kind !== 'round') return withLength(encodeAs(header, frame));
   const { broadcast, direct } = frame;
-  const head = encodeAs(roundHeader, {
-    ...frame,
-    broadcast: broadcast?.length ?? null,
-    direct: direct?.length ?? null,
-  });
-  return concatBytes(length(head), head, ...[broadcast, direct].filter((part) => part !== null));
+  const lengths = { broadcast: broadcast?.length ?? null, direct: direct?.length ?? null };
+  const head = withLength(encodeAs(roundHeader, { ...frame, ...lengths }));
+  return concatBytes(head, ...[broadcast, direct].filter((part) => part !== null));
 }
 
 /** The frame in `bytes`, its parts not looked into. Throws {@link UndecodableError}. */

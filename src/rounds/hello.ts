@@ -7,6 +7,7 @@ import { type HelloFrame, PROTOCOL_VERSION } from './frames.js';
 import type { HeldSharing, PeerMap } from './run.js';
 import { printable, quotedPair } from './untrusted.js';
 
+const SHOWN_DIFFERENCES = 5;
 const HINT = 'start every party with the same version, configuration, key and message';
 
 /** A peer that speaks another version of the protocol. */
@@ -19,12 +20,13 @@ export const versionsDiffer = (peer: PartyName, version: number): MpcError =>
 
 /** Throws `DISAGREEMENT` when `peer` means something else by this operation: every field, with both values. */
 export function checkAgreement(own: HelloFrame, peer: PartyName, theirs: HelloFrame): void {
-  const fields = new Set([...Object.keys(own.descriptor), ...Object.keys(theirs.descriptor)]);
-  const differences = [...fields]
-    .filter((field) => own.descriptor[field] !== theirs.descriptor[field])
-    .map((field) => difference(field, peer, theirs.descriptor[field], own.descriptor[field]));
+  const ours = new Map(Object.entries(own.descriptor));
+  const others = new Map(Object.entries(theirs.descriptor));
+  const differences = [...new Set([...ours.keys(), ...others.keys()])]
+    .filter((field) => ours.get(field) !== others.get(field))
+    .map((field) => difference(field, peer, others.get(field), ours.get(field)));
   if (differences.length === 0) return;
-  const shown = differences.slice(0, 5).join('; ');
+  const shown = differences.slice(0, SHOWN_DIFFERENCES).join('; ');
   throw new MpcError('DISAGREEMENT', `${peer} and this party disagree: ${shown}`, { hint: HINT });
 }
 

@@ -20,7 +20,10 @@ const EARLY_BYTES = 8 * 1024 * 1024;
 const EARLY_FRAMES = 5;
 
 /** How many ended operations are remembered. */
-const ENDED_OPERATIONS = 4096;
+const ENDED_OPERATIONS = 1024;
+
+/** What is needed to answer a hello that cannot be taken up. */
+type Answering = Pick<Channel, 'operation' | 'hello' | 'answered'>;
 
 export interface MailboxOptions {
   /** Told of what is dropped although no honest peer sends it; for the log. */
@@ -32,8 +35,8 @@ export class Mailbox {
   readonly #notice: (text: string) => void;
   readonly #unsubscribe: () => void;
   readonly #open = new Map<string, Channel>();
-  /** Ended operations, oldest first, with the peers that were told so when they came too late. */
-  readonly #ended = new Map<string, Set<PartyName>>();
+  /** Ended operations, oldest first. */
+  readonly #ended = new Map<string, Answering>();
   readonly #early: PeerMap<Map<string, Uint8Array[]>>;
 
   constructor(network: Network, options: MailboxOptions = {}) {
@@ -64,11 +67,12 @@ export class Mailbox {
     }
   }
 
-  /** Forgets an operation but for its name. Whatever is still awaited in it fails. */
+  /** Forgets an operation but for its name and hello. Whatever is still awaited in it fails. */
   end(channel: Channel): void {
-    channel.fail(new MpcError('BUG', `${channel.operation} was used after its end`));
-    this.#open.delete(channel.operation);
-    this.#ended.set(channel.operation, new Set());
+    const { operation, hello } = channel;
+    channel.fail(new MpcError('BUG', `${operation} was used after its end`));
+    this.#open.delete(operation);
+    this.#ended.set(operation, { operation, hello, answered: new Set() });
     const [oldest] = this.#ended.keys();
     if (this.#ended.size > ENDED_OPERATIONS && oldest !== undefined) this.#ended.delete(oldest);
   }
@@ -92,7 +96,7 @@ export class Mailbox {
     const ended = this.#ended.get(frame.operation);
     if (channel) this.#deliver(channel, from, frame, bytes);
     else if (!ended) this.#keep(from, frame, bytes);
-    else if (isHello(frame)) this.#refuse(from, frame, ended, endedHere());
+    else if (isHello(frame)) this.#answer(from, ended);
   }
 
   /** The frame in `bytes`. A peer that sends something else is blamed in every operation that it takes part in. */
@@ -111,7 +115,7 @@ export class Mailbox {
 
   #deliver(channel: Channel, from: PartyName, frame: Frame, bytes: Uint8Array): void {
     if (channel.hears(from)) channel.receive(from, frame, bytes);
-    else if (isHello(frame)) this.#refuse(from, frame, channel.refused, goesOnWithout(from, channel));
+    else if (isHello(frame)) this.#answer(from, channel);
     else this.#notice(`dropped a message of ${from}, which takes no part in ${quoted(frame.operation)}`);
   }
 
@@ -132,13 +136,17 @@ export class Mailbox {
     }
   }
 
-  /** Answers a hello that cannot be taken up, once per operation and peer, so that its sender need not wait. */
-  #refuse(from: PartyName, frame: Frame, told: Set<PartyName>, error: MpcError): void {
-    if (told.has(from)) return;
-    told.add(from);
-    const answer = encodeFrame(abortFrame(frame.operation, error));
+  /**
+   * Answers a hello that cannot be taken up, of a party that takes no part here or comes too late, so that it need not
+   * wait for the time-out: with this party's hello, which shows any disagreement, and an abort. Once for each.
+   */
+  #answer(from: PartyName, { operation, hello, answered }: Answering): void {
+    if (answered.has(from)) return;
+    answered.add(from);
+    const closed = new MpcError('PEER_LEFT', `this operation has begun or ended here without ${from}`);
     // Whether it arrives makes no difference here, and a peer that is lost is reported by `lost`.
-    this.network.send(from, answer).catch(() => {});
+    for (const bytes of [hello, encodeFrame(abortFrame(operation, closed))])
+      this.network.send(from, bytes).catch(() => {});
   }
 
   #lost(peer: PartyName, error: MpcError): void {
@@ -151,10 +159,3 @@ const isHello = (frame: Frame): boolean => frame.kind === 'hello' || frame.kind 
 
 const sizeOf = (operations: ReadonlyMap<string, readonly Uint8Array[]>): number =>
   [...operations.values()].flat().reduce((sum, bytes) => sum + bytes.length, 0);
-
-const endedHere = (): MpcError => new MpcError('PEER_LEFT', 'this operation has ended here');
-
-const goesOnWithout = (from: PartyName, { peers, parties }: Channel): MpcError =>
-  peers.includes(from)
-    ? new MpcError('PEER_LEFT', `this operation was begun here before ${from} restarted`)
-    : new MpcError('DISAGREEMENT', `this operation is among ${parties.join(', ')} here, without ${from}`);

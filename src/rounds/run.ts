@@ -124,8 +124,8 @@ export interface Run {
   /** Participants without this party. */
   readonly peers: readonly PartyName[];
   readonly sid: Uint8Array;
-  /** The newest sharing that every participant holds; absent when the hellos listed none. */
-  readonly sharing?: HeldSharing;
+  /** The newest sharing that every participant holds; undefined when the hellos listed none. */
+  readonly sharing?: HeldSharing | undefined;
   /** Aborted when the session fails or its caller gives up. */
   readonly signal: AbortSignal;
   readonly random: Random;

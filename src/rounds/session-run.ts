@@ -44,7 +44,7 @@ export class SessionRun implements Run {
   readonly parties: readonly PartyName[];
   readonly peers: readonly PartyName[];
   readonly sid: Uint8Array;
-  readonly sharing?: HeldSharing;
+  readonly sharing: HeldSharing | undefined;
   readonly signal: AbortSignal;
   readonly random: Run['random'];
   readonly progress: Progress;
@@ -61,7 +61,7 @@ export class SessionRun implements Run {
     this.parties = channel.parties;
     this.peers = channel.peers;
     this.sid = sid;
-    if (sharing) this.sharing = sharing;
+    this.sharing = sharing;
     this.signal = channel.signal;
     this.random = random;
     this.progress = progress;

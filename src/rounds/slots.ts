@@ -7,7 +7,7 @@ import { bytesField } from '../core/codec.js';
 import { invariant, type PartyName } from '../core/errors.js';
 import { hash } from '../core/transcript.js';
 import { brokeProtocol } from './blame.js';
-import type { RoundFrame } from './frames.js';
+import { MAX_LABEL, type RoundFrame } from './frames.js';
 import { type AnyRound, DIGEST_BYTES, directRound, type Round } from './run.js';
 import { quoted } from './untrusted.js';
 
@@ -43,6 +43,8 @@ export class Slots {
     this.#rounds = rounds.flatMap((round) => (round.echo === 'own' ? [round, echoRound(round)] : [round]));
     this.#positions = new Map(this.#rounds.map((round, at) => [keyOf(round.step, round.name), at]));
     invariant(this.#positions.size === this.#rounds.length, 'a round is declared twice');
+    for (const round of this.#rounds)
+      invariant(placeOf(round).length <= MAX_LABEL, `the name of ${placeOf(round)} is too long`);
   }
 
   /** Makes `round` the current one. Rounds are entered in their order, each once. */

@@ -26,13 +26,16 @@ export class MemoryCluster {
     this.#intercept = intercept;
   }
 
+  /** The network of `self`. Asked for again, `self` has restarted: the earlier one is cut off, the others are told. */
   network(self: PartyName): Network {
     const handlers = new Set<NetworkHandler>();
+    if (this.#handlers.has(self)) this.lose(self);
     this.#handlers.set(self, handlers);
     return {
       self,
       parties: this.parties,
       send: async (to, bytes) => {
+        if (this.#handlers.get(self) !== handlers) return;
         if (this.#lost.has(to)) throw lossOf(to);
         for (const arriving of this.#intercept(self, to, bytes) ?? [bytes]) this.deliver(self, to, arriving);
       },
