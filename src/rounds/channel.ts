@@ -57,7 +57,6 @@ interface Peer {
   agrees?: boolean;
   /** Its message of the first round, when that came before this party had all hellos. */
   early?: Received<RoundFrame>;
-  abort?: AbortFrame;
   /** Whom it said last that it waits for. */
   waiting?: WaitingFrame;
   /** Why nothing more will come from it. */
@@ -83,6 +82,8 @@ export class Channel {
   readonly #states: PeerMap<Peer>;
   /** Every participant's hello so far, from the start this party's own. */
   readonly #hellos = new Map<PartyName, Received<HelloFrame>>();
+  /** The first abort of every peer that has sent one. */
+  readonly #aborts = new Map<PartyName, AbortFrame>();
   readonly #controller = new AbortController();
   #agreement: Agreement | undefined;
   #failure: MpcError | undefined;
@@ -252,7 +253,7 @@ export class Channel {
     if (frame.kind === 'hello') this.#acceptHello(from, frame, bytes);
     else if (frame.kind === 'hello echo') this.#acceptHelloEcho(from, frame.digest);
     else if (frame.kind === 'round') this.#acceptMessage(from, frame, bytes);
-    else peer.abort ??= frame;
+    else if (!this.#aborts.has(from)) this.#aborts.set(from, frame);
   }
 
   #acceptHello(from: PartyName, frame: HelloFrame, bytes: Uint8Array): void {
@@ -325,7 +326,7 @@ export class Channel {
 
   /** Fails because the caller gave up for `reason`; a time-out says who was not heard from. */
   giveUp(reason: MpcError): void {
-    const [aborted] = this.#aborts();
+    const [aborted] = this.#aborts;
     if (aborted) this.fail(this.#abortError(...aborted));
     else this.fail(reason.code === 'TIMEOUT' ? this.#timeOut(reason) : reason);
   }
@@ -338,16 +339,13 @@ export class Channel {
 
   /** An abort is final, unless the hello that shows this party the same disagreement may still come. */
   #judgeAborts(): void {
-    for (const [sender, abort] of this.#aborts())
+    for (const [sender, abort] of this.#aborts)
       if (abort.code !== 'DISAGREEMENT' || !this.#hellosMayCome()) throw this.#abortError(sender, abort);
   }
 
-  #aborts(): [PartyName, AbortFrame][] {
-    return [...this.#states].flatMap(([peer, { abort }]) => (abort ? [[peer, abort]] : []));
-  }
-
   #hellosMayCome(): boolean {
-    return [...this.#states].some(([peer, { abort, loss }]) => !this.#hellos.has(peer) && !abort && !loss);
+    const done = (peer: PartyName) => this.#hellos.has(peer) || this.#aborts.has(peer);
+    return this.peers.some((peer) => !done(peer) && !this.#state(peer).loss);
   }
 
   #abortError(sender: PartyName, abort: AbortFrame): MpcError {

@@ -136,11 +136,17 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   const headEnd = LENGTH_BYTES + new DataView(bytes.buffer, bytes.byteOffset).getUint32(0);
   if (headEnd > bytes.length) throw new UndecodableError('shorter than its header');
   const head = bytes.subarray(LENGTH_BYTES, headEnd);
-  const parts = bytes.subarray(headEnd);
-  return decodeForeignHello(head) ?? withParts(decodeAs(header, head, HEADER_MAX_BYTES), parts);
+  try {
+    return withParts(decodeAs(header, head, HEADER_MAX_BYTES), bytes.subarray(headEnd));
+  } catch (error) {
+    const foreign = asForeignHello(head);
+    if (foreign) return foreign;
+    throw error;
+  }
 }
 
-function decodeForeignHello(head: Uint8Array): ForeignHelloFrame | undefined {
+/** The first fields of a hello that is not of this version. Throws {@link UndecodableError} for what is no header. */
+function asForeignHello(head: Uint8Array): ForeignHelloFrame | undefined {
   const { success, data } = foreignHello.safeParse(decode(head, HEADER_MAX_BYTES));
   if (!success || data.version === PROTOCOL_VERSION) return undefined;
   return { kind: 'foreign hello', operation: data.operation, version: data.version };

@@ -3,7 +3,7 @@ import type { Random } from '../core/bytes.js';
 import { asMpcError, throwIfAborted } from '../core/errors.js';
 import type { Compute } from '../rounds/run.js';
 import { runJob } from './job.js';
-import { transferOf, wipeSecrets, withCopiedSecrets } from './secrets.js';
+import { cloneAcross, wipeSecrets } from './secrets.js';
 
 /** A {@link Compute} that runs each job at once, with `random` as its source of randomness. */
 export const inlineCompute =
@@ -11,22 +11,13 @@ export const inlineCompute =
   async (job, input, { signal } = {}) => {
     throwIfAborted(signal);
     try {
-      const output = await runJob(job, moved(input), { random, aborted: () => signal?.aborted ?? false });
-      if (signal?.aborted) wipeSecrets(output);
+      const aborted = () => signal?.aborted ?? false;
+      const output = await runJob(job, cloneAcross(input), { random, aborted });
+      if (aborted()) wipeSecrets(output);
       throwIfAborted(signal);
-      return structuredClone(output, { transfer: transferOf(output) });
+      return output;
     } catch (error) {
       throwIfAborted(signal);
       throw asMpcError(error);
     }
   };
-
-/** What another thread would receive: a clone of `input`, its secrets copied. */
-function moved<I>(input: I): I {
-  const copied = withCopiedSecrets(input);
-  try {
-    return structuredClone(copied, { transfer: transferOf(copied) });
-  } finally {
-    wipeSecrets(copied);
-  }
-}

@@ -1,7 +1,7 @@
 /** Jobs by name: a module defines them when it is imported, and a worker thread imports the module to find them. */
 import { invariant } from '../core/errors.js';
 import type { Job, JobContext } from '../rounds/run.js';
-import { wipeSecrets, withCopiedSecrets } from './secrets.js';
+import { cloneAcross, wipeSecrets } from './secrets.js';
 
 const jobs = new Map<string, Job<unknown, unknown>>();
 
@@ -20,15 +20,17 @@ export function defineJob<I, O>(module: string, name: string, run: Job<I, O>['ru
 export const findJob = (name: string): Job<unknown, unknown> | undefined => jobs.get(name);
 
 /**
- * The output of one run of `job`, its secrets in buffers of their own. Wipes the secrets of `input`, which is the
- * job's own copy, however the run ends.
+ * The output of one run of `job`, as plain data that can be moved on. Wipes the secrets of `input`, which is the
+ * job's own copy, and what the job keeps of the output's, however the run ends.
  */
 export async function runJob<I, O>(job: Job<I, O>, input: I, context: JobContext): Promise<O> {
   try {
     const output = await job.run(input, context);
-    const own = withCopiedSecrets(output);
-    wipeSecrets(output);
-    return own;
+    try {
+      return cloneAcross(output);
+    } finally {
+      wipeSecrets(output);
+    }
   } finally {
     wipeSecrets(input);
   }

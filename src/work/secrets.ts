@@ -20,10 +20,19 @@ export function withCopiedSecrets<T>(value: T, secret = false): T {
   return Object.fromEntries(Object.entries(value).map(([key, item]) => [key, copy(key, item)])) as T;
 }
 
-/** Overwrites every secret in `value`; those that have moved elsewhere are empty here. */
+/** Overwrites every secret in `value`, but those that have moved elsewhere: they are empty here, and refuse it. */
 export function wipeSecrets(value: unknown): void {
-  // An array whose buffer has moved has length 0, and `fill` would throw on it.
   for (const bytes of secretsIn(value)) if (bytes.length > 0) bytes.fill(0);
+}
+
+/** What another thread would receive of `value`: a clone, with copies of the secrets. Throws when it cannot be cloned. */
+export function cloneAcross<T>(value: T): T {
+  const copied = withCopiedSecrets(value);
+  try {
+    return structuredClone(copied, { transfer: transferOf(copied) });
+  } finally {
+    wipeSecrets(copied);
+  }
 }
 
 /** The buffers to move along with `value`. */

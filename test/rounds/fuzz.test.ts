@@ -82,6 +82,6 @@ test('spoiled frames of one party', async () => {
         assert.equal(valueAt(results, name).pair, 1n);
       }
     }),
-    { numRuns: 150 },
+    { numRuns: 40 },
   );
 });

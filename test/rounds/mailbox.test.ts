@@ -159,14 +159,11 @@ test('a closed mailbox fails what is open, and hears nothing more', async () => 
 });
 
 test('only so many ended operations are remembered', async () => {
-  const cluster = new MemoryCluster(['alice', 'bob']);
-  const parties = ['alice', 'bob'].map((name) => testParty(cluster, name));
+  const alice = testParty(new MemoryCluster(['alice', 'bob']), 'alice');
+  const signal = AbortSignal.abort(new MpcError('INTERRUPTED', 'interrupted'));
+  const open = (operation: string) => alice.session({ operation, signal }, async () => {});
   for (let index = 0; index < 1100; index += 1)
-    await Promise.all(parties.map((party) => party.session({ operation: `${index}` }, async () => {})));
-  // Forgotten, so that it can be opened again; a caller relies on the newest only.
-  await Promise.all(parties.map((party) => party.session({ operation: '0' }, async () => {})));
-  await assert.rejects(
-    parties[0]!.session({ operation: '1099' }, async () => {}),
-    { code: 'BUG' },
-  );
+    await assert.rejects(open(`${index}`), { code: 'INTERRUPTED' });
+  await assert.rejects(open('1099'), { code: 'BUG', message: '1099 is opened twice' });
+  await assert.rejects(open('0'), { code: 'INTERRUPTED' });
 });

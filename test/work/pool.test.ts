@@ -1,11 +1,108 @@
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { availableParallelism } from 'node:os';
+import { after, test } from 'node:test';
+import { threadId } from 'node:worker_threads';
+import { MpcError } from '#src/core/errors.js';
 import { WorkerPool } from '#src/work/pool.js';
-import { double } from './jobs.js';
+import * as jobs from './jobs.js';
 
-test('a job in a worker', async () => {
-  const pool = new WorkerPool(2);
-  assert.deepEqual(await pool.compute(double, { x: 5n }), { y: 10n });
-  assert.deepEqual(await pool.compute(double, { x: 5n }), { y: 10n });
+const pools: WorkerPool[] = [];
+after(() => Promise.all(pools.map((pool) => pool.close())));
+
+function poolOf(threads?: number): WorkerPool {
+  const pool = new WorkerPool(threads);
+  pools.push(pool);
+  return pool;
+}
+
+test('jobs of one affinity share a thread, different ones are spread', async () => {
+  const pool = poolOf(2);
+  const where = (affinity: string) => pool.compute(jobs.whereAmI, null, { affinity });
+  const [alice, bob, charlie, dave] = await Promise.all(['alice', 'bob', 'charlie', 'dave'].map(where));
+  assert.notEqual(alice, threadId);
+  assert.notEqual(alice, bob);
+  assert.deepEqual([charlie, dave], [alice, bob]);
+  assert.deepEqual(await Promise.all(['dave', 'alice', 'bob'].map(where)), [bob, alice, bob]);
+});
+
+test('work without affinity goes where there is least to do', async () => {
+  const pool = poolOf(2);
+  const seen = await Promise.all(Array.from({ length: 4 }, () => pool.compute(jobs.whereAmI, null)));
+  assert.equal(new Set(seen).size, 2);
+});
+
+test('a pool has a thread at least, and by default one for each processor', async () => {
+  assert.deepEqual(await poolOf(0).compute(jobs.double, { x: 1n }), { y: 2n });
+  const many = poolOf();
+  const seen = await Promise.all(
+    Array.from({ length: 2 * availableParallelism() }, () => many.compute(jobs.whereAmI, null)),
+  );
+  assert.equal(new Set(seen).size, availableParallelism());
+});
+
+test('an abort rejects at once, also while the job has not noticed; its late secrets are wiped', async () => {
+  const pool = poolOf(1);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const reason = new MpcError('INTERRUPTED', 'interrupted');
+  const running = new Int32Array(new SharedArrayBuffer(4));
+  const outcomes = Promise.allSettled([
+    pool.compute(jobs.untilAborted, { mark: 'first', running }, { signal }),
+    pool.compute(jobs.untilAborted, { mark: 'second' }, { signal }),
+  ]);
+  while (Atomics.load(running, 0) === 0) await new Promise(setImmediate);
+  controller.abort(reason);
+  assert.deepEqual(await outcomes, [
+    { status: 'rejected', reason },
+    { status: 'rejected', reason },
+  ]);
+  // The one that ran has noticed; the one in the queue was never begun.
+  assert.deepEqual(await pool.compute(jobs.marksLeft, null), ['first']);
+});
+
+test('a job that its signal does not concern goes on', async () => {
+  const pool = poolOf(1);
+  const one = new AbortController();
+  const other = new AbortController();
+  const first = pool.compute(jobs.untilAborted, { mark: 'first' }, { signal: one.signal });
+  const second = pool.compute(jobs.double, { x: 4n }, { signal: other.signal });
+  one.abort(new MpcError('INTERRUPTED', 'interrupted'));
+  await assert.rejects(first, { code: 'INTERRUPTED' });
+  assert.deepEqual(await second, { y: 8n });
+});
+
+test('closing ends everything at once, in the middle of a job that never looks up', async () => {
+  const pool = poolOf(2);
+  const results = [
+    pool.compute(jobs.forever, null, { affinity: 'a' }),
+    pool.compute(jobs.forever, null, { affinity: 'a' }),
+    pool.compute(jobs.double, { x: 1n }, { affinity: 'a' }),
+    pool.compute(jobs.sumSecret, { key: { secret: new Uint8Array(4) } }, { affinity: 'a' }),
+  ].map((result: Promise<unknown>) => assert.rejects(result, { code: 'INTERRUPTED' }));
+  await pool.compute(jobs.double, { x: 1n }, { affinity: 'b' });
   await pool.close();
+  await Promise.all(results);
+  await assert.rejects(pool.compute(jobs.double, { x: 1n }), { code: 'INTERRUPTED' });
+  await pool.close();
+});
+
+test('closing a pool that never worked, or that nobody waits for, leaves nothing behind', async () => {
+  await poolOf(3).close();
+  const pool = poolOf(1);
+  pool.compute(jobs.forever, null).catch(() => {});
+  await pool.close();
+  await new Promise(setImmediate);
+});
+
+test('a thread that dies rejects its job and is replaced', async () => {
+  const pool = poolOf(1);
+  await assert.rejects(pool.compute(jobs.crash, null), { code: 'BUG', message: /exited/ });
+  assert.deepEqual(await pool.compute(jobs.double, { x: 3n }), { y: 6n });
+});
+
+test('a job that its module does not define is a bug', async () => {
+  const stray = { ...jobs.double, name: 'nobody defined this' };
+  await assert.rejects(poolOf(1).compute(stray, { x: 1n }), { code: 'BUG', message: /defines no job/ });
+  const lost = { ...jobs.double, module: new URL('./missing.js', import.meta.url).href };
+  await assert.rejects(poolOf(1).compute(lost, { x: 1n }), { code: 'BUG', message: /missing\.js/ });
 });
