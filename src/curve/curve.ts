@@ -68,7 +68,12 @@ export class Point {
 
   /** k·P for a k that everybody may know: faster, and its time depends on k. */
   multiplyPublic(k: bigint): Point {
-    return this.#with(this.#value.multiplyUnsafe(this.curve.mod(k)));
+    const scalar = this.curve.mod(k);
+    // Lagrange coefficients are often small and negative: the way through −k is then the short one.
+    const opposite = this.curve.q - scalar;
+    return opposite < scalar
+      ? this.#with(this.#value.multiplyUnsafe(opposite).negate())
+      : this.#with(this.#value.multiplyUnsafe(scalar));
   }
 
   equals(other: Point): boolean {

@@ -240,7 +240,7 @@ test('consistency: any altered X or X_j is noticed, redundant leaves included', 
         }
       }
     }),
-    { numRuns: 25 },
+    { numRuns: 12 },
   );
 });
 
