@@ -10,7 +10,8 @@
  * - The fourth powers of Z*_N have index 2 for each prime factor ≡ 3 mod 4 and index 4 for every other. The four
  *   multiples ±y, ±wy reach at most half of an index of eight or more; so with 128 random units only an index
  *   of four remains: two prime factors, both ≡ 3 mod 4 (a single prime is excluded by the primality test).
- * A y_i that is not a unit is refused (with its x_i), since it would have more roots than a unit.
+ * A y_i that is not a unit is refused (with its x_i), since it would have more roots than a unit. The Jacobi
+ * symbol of w follows from the rest but for a probability of 2^−128; it is checked as in the paper.
  */
 import { z } from 'zod';
 import { bitLength, bytesToBigint, type Random } from '../core/bytes.js';
@@ -129,7 +130,7 @@ export function prove(ctx: ProofContext, statement: Statement, witness: Witness,
 
 /** What can be seen of N itself: odd, of the exact length, composite, without prime factors below 2^16. */
 const isCandidate = (N: bigint, level: SecurityLevel): boolean =>
-  N > 0n && N % 2n === 1n && bitLength(N) === level.modulusBits && !hasSmallFactor(N) && !isPrime(N);
+  N % 2n === 1n && bitLength(N) === level.modulusBits && !hasSmallFactor(N) && !isPrime(N);
 
 /** Whether `proof` shows that N is a Paillier–Blum modulus of the level's exact length. */
 export function verify(ctx: ProofContext, statement: Statement, proof: Proof): boolean {

@@ -1,5 +1,7 @@
 /** What the tests of the proofs share: keys, a context and its variations, every way of altering one value. */
 import assert from 'node:assert/strict';
+import type { z } from 'zod';
+import { encodeAs } from '#src/core/codec.js';
 import { Point } from '#src/curve/curve.js';
 import { securityLevel } from '#src/math/params.js';
 import { type PrivateKey, PublicKey, type VerifiedPublicKey, verifiedPublicKey } from '#src/paillier/keys.js';
@@ -90,12 +92,12 @@ interface Alteration {
 
 /**
  * Everything that can be altered in `value`, found in the value itself, so that a field added to a proof is
- * covered without a change here. Integers also get each of `moduli` added: another representative of the same
+ * covered without a change here. Integers also get each of `moduli` added and taken away: another representative of the same
  * residue, or the same power of an element.
  */
 function* alterations(value: unknown, moduli: readonly bigint[]): Generator<Alteration> {
   if (typeof value === 'bigint') {
-    const others = new Set([value + 1n, -value, 0n, ...moduli.map((modulus) => value + modulus)]);
+    const others = new Set([value + 1n, -value, 0n, ...moduli.flatMap((m) => [value + m, value - m])]);
     others.delete(value);
     for (const other of others) yield { what: `${value} → ${other}`, value: other };
   } else if (typeof value === 'number') {
@@ -156,6 +158,29 @@ export function assertBoundaries(
       assert.equal(accepts(sign * (bound + 1n)), false, `${name} beyond ${sign} times its bound`);
     }
   }
+}
+
+/**
+ * Asserts that `schema` bounds the integers of `proof`: each field takes 2^bits − 1 and not 2^bits. Lists are tried
+ * in their first item. No field may be missing from `bits`, none from a message, and no other may be in one.
+ */
+export function assertSchemaBounds<P extends object>(
+  schema: z.ZodType<P>,
+  proof: P,
+  bits: Readonly<Record<keyof P, number>>,
+): void {
+  assert.deepEqual(Object.keys(bits).sort(), Object.keys(proof).sort());
+  for (const [name, value] of Object.entries(proof)) {
+    const place = (v: unknown) => ({ ...proof, [name]: Array.isArray(value) ? value.with(0, v) : v }) as P;
+    const first: unknown = Array.isArray(value) ? value[0] : value;
+    const power = 2n ** BigInt(bits[name as keyof P]);
+    const [largest, tooLarge] = typeof first === 'number' ? [1, 2] : [power - 1n, power];
+    assert.doesNotThrow(() => encodeAs(schema, place(largest)), `${name} of ${bits[name as keyof P]} bits`);
+    assert.throws(() => encodeAs(schema, place(tooLarge)), `${name} too long`);
+    const { [name as keyof P]: _, ...rest } = proof;
+    assert.throws(() => encodeAs(schema, rest as P), `${name} missing`);
+  }
+  assert.throws(() => encodeAs(schema, { ...proof, more: 0n }), 'a field too many');
 }
 
 /** Asserts that `verify` accepts under {@link CONTEXT} and under no other. */

@@ -11,6 +11,7 @@ import {
   assertBoundaries,
   assertBoundToContext,
   assertEveryAlterationRefused,
+  assertSchemaBounds,
   CONTEXT,
   LEVEL,
   otherPedersens,
@@ -89,6 +90,21 @@ test('Π^aff accepts the ends of both ranges and refuses to prove more', () => {
 test('Π^aff survives the codec', () => {
   const schema = aff.proofSchema(LEVEL);
   assert.deepEqual(decodeAs(schema, encodeAs(schema, proof), 4000), proof);
+});
+
+test('Π^aff is bounded by its schema', () => {
+  assertSchemaBounds(aff.proofSchema(LEVEL), proof, {
+    A: 4096,
+    E: 2048,
+    S: 2048,
+    F: 2048,
+    T: 2048,
+    z1: 487,
+    z2: 1079,
+    z3: 2048 + 487,
+    z4: 2048 + 487,
+    w: 2048,
+  });
 });
 
 test('Π^aff refuses every altered value', () => {

@@ -11,6 +11,7 @@ import {
   assertBoundaries,
   assertBoundToContext,
   assertEveryAlterationRefused,
+  assertSchemaBounds,
   CONTEXT,
   LEVEL,
   otherPedersens,
@@ -65,6 +66,17 @@ test('Π^enc accepts the ends of the plaintext range and refuses to prove more',
 test('Π^enc survives the codec', () => {
   const schema = enc.proofSchema(LEVEL);
   assert.deepEqual(decodeAs(schema, encodeAs(schema, proof), 4000), proof);
+});
+
+test('Π^enc is bounded by its schema', () => {
+  assertSchemaBounds(enc.proofSchema(LEVEL), proof, {
+    S: 2048,
+    C: 2048,
+    A: 4096,
+    z1: 487,
+    z2: 2048,
+    z3: 2048 + 487,
+  });
 });
 
 test('Π^enc refuses every altered value', () => {

@@ -12,6 +12,7 @@ import {
   assertBoundaries,
   assertBoundToContext,
   assertEveryAlterationRefused,
+  assertSchemaBounds,
   CONTEXT,
   LEVEL,
   otherPedersens,
@@ -65,6 +66,22 @@ test('Π^fac accepts an honest proof, seen by the owner of the parameters and by
 test('Π^fac survives the codec', () => {
   const schema = fac.proofSchema(LEVEL);
   assert.deepEqual(decodeAs(schema, encodeAs(schema, proof), 5000), proof);
+});
+
+test('Π^fac is bounded by its schema', () => {
+  assertSchemaBounds(fac.proofSchema(LEVEL), proof, {
+    P: 2048,
+    Q: 2048,
+    A: 2048,
+    B: 2048,
+    T: 2048,
+    sigma: 256 + 4096,
+    z1: 486 + 1024,
+    z2: 486 + 1024,
+    w1: 487 + 2048,
+    w2: 487 + 2048,
+    v: 487 + 4096,
+  });
 });
 
 test('Π^fac refuses every altered value', () => {

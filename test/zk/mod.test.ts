@@ -14,6 +14,7 @@ import * as mod from '#src/zk/mod.js';
 import {
   assertBoundToContext,
   assertEveryAlterationRefused,
+  assertSchemaBounds,
   CONTEXT,
   LEVEL,
   prover,
@@ -37,6 +38,10 @@ test('Π^mod gives the fourth root that is itself a square, and all four kinds o
 test('Π^mod survives the codec', () => {
   const schema = mod.proofSchema(LEVEL);
   assert.deepEqual(decodeAs(schema, encodeAs(schema, proof), 100_000), proof);
+});
+
+test('Π^mod is bounded by its schema', () => {
+  assertSchemaBounds(mod.proofSchema(LEVEL), proof, { w: 2048, a: 1, b: 1, x: 2048, z: 2048 });
 });
 
 test('Π^mod refuses every altered value', () => {

@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
 import { challenge } from '#src/core/transcript.js';
+import { mod as reduce } from '#src/math/modular.js';
 import { sampleBelow } from '#src/math/sample.js';
 import { RingPedersenPublic } from '#src/paillier/ring-pedersen.js';
 import { contextFields } from '#src/zk/context.js';
@@ -10,6 +11,7 @@ import * as prm from '#src/zk/prm.js';
 import {
   assertBoundToContext,
   assertEveryAlterationRefused,
+  assertSchemaBounds,
   CONTEXT,
   LEVEL,
   otherPedersens,
@@ -29,6 +31,10 @@ test('Π^prm survives the codec', () => {
   assert.deepEqual(decodeAs(schema, encodeAs(schema, proof), 100_000), proof);
 });
 
+test('Π^prm is bounded by its schema', () => {
+  assertSchemaBounds(prm.proofSchema(LEVEL), proof, { A: 2048, z: 2048 });
+});
+
 test('Π^prm refuses every altered value, z + φ(N) among them', () => {
   assertEveryAlterationRefused(proof, [key.N, key.phi], (altered) => prm.verify(CONTEXT, statement, altered));
 });
@@ -42,25 +48,28 @@ test('Π^prm is bound to its statement', () => {
     assert.equal(prm.verify(CONTEXT, { pedersen: other }, proof), false, what);
 });
 
-test('Π^prm refuses s = −t^κ, which is outside ⟨t⟩, from a prover that guesses every challenge bit', () => {
-  const { N, t } = pedersen;
-  const s = N - pedersen.s;
+/** A prover that claims s = ±t^κ and, for −, guesses every challenge bit; which rows of its proof hold. */
+function forge(sign: 1n | -1n) {
+  const { N, t, kappa } = pedersen;
+  const s = reduce(sign * pedersen.s, N);
   const cheat = RingPedersenPublic.parse(key, s, t);
   assert.ok(cheat, 'it looks right: −1 has Jacobi symbol 1');
 
-  // Row i holds iff the guess was right: t^z = (−1)^{guess}·t^a·s^{bit}.
-  const guesses = Array.from({ length: 128 }, () => randomBytes(1)[0]! & 1);
-  const a = guesses.map(() => sampleBelow(key.phi, randomBytes));
-  const A = a.map((ai, i) => (guesses[i] === 1 ? N - key.pow(t, ai) : key.pow(t, ai)));
+  // Row i holds iff (−1)^{bit} is the (−1)^{guess} that A_i hides.
+  const guesses = randomBytes(128).map((byte) => byte & 1);
+  const a = Array.from({ length: 128 }, () => sampleBelow(key.phi, randomBytes));
+  const A = a.map((ai, i) => reduce(sign ** BigInt(guesses[i]!) * key.pow(t, ai), N));
   const e = challenge('proof prm', [...contextFields(CONTEXT), N, s, t, A]);
   const bits = guesses.map((_, i) => Number((e >> BigInt(i)) & 1n));
-  const z = a.map((ai, i) => (ai + BigInt(bits[i]!) * pedersen.kappa) % key.phi);
+  const z = a.map((ai, i) => (ai + BigInt(bits[i]!) * kappa) % key.phi);
+  const rows = z.filter((zi, i) => key.pow(t, zi) === (A[i]! * s ** BigInt(bits[i]!)) % N).length;
+  const right = bits.filter((bit, i) => bit === guesses[i]).length;
+  return { accepted: prm.verify(CONTEXT, { pedersen: cheat }, { A, z }), rows, right };
+}
 
-  const rows = bits.map((bit, i) => key.pow(t, z[i]!) === (bit === 1 ? (A[i]! * s) % N : A[i]!));
-  assert.deepEqual(
-    rows,
-    bits.map((bit, i) => bit === guesses[i]),
-    'the forger is able',
-  );
-  assert.equal(prm.verify(CONTEXT, { pedersen: cheat }, { A, z }), false);
+test('Π^prm refuses s = −t^κ, which is outside ⟨t⟩, from a prover that guesses every challenge bit', () => {
+  assert.deepEqual({ ...forge(1n), right: 0 }, { accepted: true, rows: 128, right: 0 }, 'the forger is able');
+  const { accepted, rows, right } = forge(-1n);
+  assert.equal(accepted, false);
+  assert.equal(rows, right, 'it did as well as its guesses');
 });
