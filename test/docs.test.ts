@@ -1,0 +1,108 @@
+// Keeps the documents and the sources together: what one lists, the other has.
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { ERROR_CODES } from '#src/core/errors.js';
+import { STEPS } from '#src/party/events.js';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const read = (path: string): string => readFileSync(join(root, path), 'utf8');
+
+const DOCUMENTS = ['README.md', 'docs/protocol.md', 'docs/security.md', 'docs/dependencies.md'];
+const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
+  .filter((name) => name.endsWith('.ts'))
+  .map((name) => ({ name, text: read(join('src', name)) }));
+const allSources = sources.map(({ text }) => text).join('\n');
+
+/** What the groups of `pattern` match, sorted and without repeats. */
+const matches = (text: string, pattern: RegExp): string[] =>
+  [...new Set([...text.matchAll(pattern)].map((match) => match[1]!))].sort();
+
+/** The part of a document from the heading `title` to the next of the same or a higher level. */
+function section(document: string, title: string): string {
+  const level = /^#+/.exec(title)![0].length;
+  const [, rest = ''] = read(document).split(`\n${title}\n`);
+  assert.notEqual(rest, '', `${document} has no heading "${title}"`);
+  return rest.split(new RegExp(`^#{1,${level}} `, 'm'))[0]!;
+}
+
+/** The rows of the tables in `text`, as their cells. */
+const rows = (text: string): string[][] =>
+  text
+    .split('\n')
+    .filter((line) => line.startsWith('|') && !line.startsWith('|---'))
+    .map((line) =>
+      line
+        .split('|')
+        .slice(1, -1)
+        .map((cell) => cell.trim()),
+    );
+
+test('README lists every error code with its exit status and meaning', () => {
+  const listed = rows(section('README.md', '## Exit status')).slice(2);
+  const codes = Object.entries(ERROR_CODES).map(([code, { exit, meaning }]) => [
+    String(exit),
+    `\`${code}\``,
+    meaning,
+  ]);
+  assert.deepEqual(listed, codes);
+});
+
+test('README lists every event and every step', () => {
+  const output = section('README.md', '## Output');
+  const events = matches(read('src/party/events.ts'), /readonly event: '([a-z-]+)'/g);
+  const listed = rows(output)
+    .slice(1)
+    .map(([event]) => event!.replaceAll('`', ''));
+  assert.deepEqual([...listed].sort(), events);
+  assert.ok(output.includes(`Steps: ${STEPS.map((step) => `\`${step}\``).join(', ')}.`));
+});
+
+test('docs/protocol.md lists every hash tag', () => {
+  const used = matches(allSources, /\b(?:hash|hashToScalar|hashStream|challenge)\(\s*'([^']+)'/g);
+  const listed = rows(section('docs/protocol.md', '## Appendix A: every hash'))
+    .slice(1)
+    .map(([tag]) => tag!.replaceAll('`', ''));
+  assert.deepEqual([...listed].sort(), used);
+});
+
+test('sections of docs/protocol.md that sources cite exist', () => {
+  const cited = matches(allSources, /docs\/protocol\.md §(\d+)/g);
+  const sections = matches(read('docs/protocol.md'), /^## (\d+)\. /gm);
+  assert.ok(cited.length > 0);
+  assert.deepEqual(
+    cited.filter((number) => !sections.includes(number)),
+    [],
+  );
+});
+
+test('docs/dependencies.md lists every dependency at its exact version', () => {
+  const { dependencies, devDependencies } = JSON.parse(read('package.json'));
+  const listed = rows(read('docs/dependencies.md'))
+    .filter(([, version]) => /^\d/.test(version!))
+    .map(([name, version]) => [name!.replaceAll('`', ''), version!]);
+  assert.deepEqual(Object.fromEntries(listed), { ...dependencies, ...devDependencies });
+});
+
+/** GitHub's anchor of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N} _-]/gu, '')
+    .replaceAll(' ', '-');
+
+test('links between the documents lead somewhere', () => {
+  for (const document of DOCUMENTS) {
+    for (const link of matches(read(document), /\]\(([^)\s]+)\)/g)) {
+      if (/^https?:/.test(link)) continue;
+      const [path = '', anchor] = link.split('#');
+      const target = path === '' ? document : join(dirname(document), path);
+      assert.ok(existsSync(join(root, target)), `${document}: ${link}`);
+      if (anchor === undefined) continue;
+      const anchors = matches(read(target), /^#+ (.+)$/gm).map(anchorOf);
+      assert.ok(anchors.includes(anchor), `${document}: ${link}`);
+    }
+  }
+});
