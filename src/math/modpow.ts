@@ -129,8 +129,11 @@ const engine = new Engine();
 
 /**
  * base^exponent mod modulus in 0 … modulus − 1, for modulus > 0 and any base. A negative exponent needs a unit
- * as base: verify that first, it throws `BUG` otherwise. In constant time for a given length of exponent and
- * odd moduli of 512 to 10,000 bits where {@link engineName} is `openssl`, save for results 0, 1 and modulus − 1.
+ * as base: verify that first, it throws `BUG` otherwise.
+ *
+ * For odd moduli of 512 to 10,000 bits, and where {@link engineName} is `openssl`, the time of the power itself
+ * depends on the lengths of exponent and modulus only, unless the result is 0, 1 or modulus − 1. Reductions and
+ * conversions around it are BigInt's and promise nothing.
  */
 export const modPow = (base: bigint, exponent: bigint, modulus: bigint): bigint =>
   engine.power(base, exponent, modulus);

@@ -66,6 +66,18 @@ test('safe primes have exactly the length asked for, and differ', () => {
   assert.equal(new Set(primes.map(({ p }) => p % 2n ** 200n)).size, primes.length);
 });
 
+test('candidates that run over the length asked for are refused', () => {
+  for (let bits = 128; bits < 160; bits += 1) {
+    const then = seeded(`overflow ${bits}`);
+    let calls = 0;
+    const ones: Random = (length) => {
+      calls += 1;
+      return calls === 1 ? new Uint8Array(length).fill(255) : then(length);
+    };
+    assert.equal(bitLength(safePrime(bits, ones, never)), bits);
+  }
+});
+
 test('the sieve strikes no safe prime: the search finds what trying every candidate finds', () => {
   const bits = 128;
   const topBits = 3n << BigInt(bits - 2);

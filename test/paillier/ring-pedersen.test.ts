@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
+import { bigintToBytes, concatBytes } from '#src/core/bytes.js';
 import { MpcError } from '#src/core/errors.js';
 import { jacobi } from '#src/math/modular.js';
 import { securityLevel } from '#src/math/params.js';
@@ -78,6 +79,8 @@ test('the trapdoor survives as bytes, t and κ in equal halves', () => {
   assert.equal(bytes.length, 512);
   const copy = RingPedersenOwner.fromBytes(testPrivateKey(0), bytes);
   assert.deepEqual([copy.N, copy.s, copy.t, copy.kappa], [N, s, t, owner.kappa]);
+  const beyond = concatBytes(bytes.subarray(0, 256), bigintToBytes(owner.key.phi, 256));
+  assert.throws(() => RingPedersenOwner.fromBytes(testPrivateKey(0), beyond), isBug);
   assert.throws(() => RingPedersenOwner.fromBytes(testPrivateKey(0), bytes.fill(0)), isBug);
   assert.throws(() => RingPedersenOwner.fromBytes(testPrivateKey(0), bytes.fill(255)), isBug);
   assert.throws(() => RingPedersenOwner.fromBytes(testPrivateKey(0), new Uint8Array(0)), isBug);
