@@ -152,7 +152,7 @@ const PORT_PROBLEMS: Readonly<Record<string, readonly [problem: string, hint: st
   ],
   EADDRNOTAVAIL: [
     'is not an address of this machine',
-    "in this machine's cluster.json give this party an address of this machine, for example 0.0.0.0 with the same port",
+    "in this machine's cluster.json, give this party an address that this machine has",
   ],
   ENOTFOUND: ['has a host name that cannot be resolved', 'correct the address in cluster.json'],
   EAI_AGAIN: [
