@@ -146,6 +146,8 @@ export type PartyEvent =
       readonly party: PartyName;
       readonly backup: string;
       readonly recoveryKey?: string;
+      /** Earlier files of these names, under the names that they have now. */
+      readonly kept?: readonly string[];
     }
   | DoneEvent
   | ErrorEvent;
