@@ -19,7 +19,7 @@ import { MpcError } from '../core/errors.js';
 import type { ClusterConfig, ClusterParty } from './cluster.js';
 import { displayPath, exists, makeFolder, PUBLIC, SECRET, writeNewFile } from './files.js';
 import {
-  certsCommand,
+  certsInvocation,
   checkAuthority,
   checkKeyMatches,
   checkPartyCertificate,
@@ -83,7 +83,7 @@ function checkAbleToSign(cluster: ClusterConfig, authority: Pair, path: string):
   const keyPath = displayPath(authority.keyPath);
   if (authority.key === undefined)
     throw new MpcError('CERTIFICATE', `${displayPath(path)} is missing, and so is the CA's key ${keyPath}`, {
-      hint: `run ${certsCommand(cluster)} on the machine that holds the CA's key; a party needs only the CA's certificate and its own certificate and key`,
+      hint: `run ${certsInvocation(cluster)} on the machine that holds the CA's key; a party needs only the CA's certificate and its own certificate and key`,
     });
   if (!isP256(authority.key))
     throw new MpcError('CERTIFICATE', `${displayPath(path)} is missing, and ${keyPath} is not a P-256 key`, {
@@ -166,7 +166,7 @@ function inspectPair(
     if (certificate !== undefined) checkKeyMatches(certificate, certPath, read, keyPath);
     else if (!isP256(read))
       throw new MpcError('CERTIFICATE', `${displayPath(keyPath)} is not a P-256 key`, {
-        hint: `delete it and run ${certsCommand(cluster)}, or put its certificate beside it`,
+        hint: `delete it and run ${certsInvocation(cluster)}, or put its certificate beside it`,
       });
     return read;
   });
@@ -178,7 +178,7 @@ const orphan = (cluster: ClusterConfig, party: ClusterParty): MpcError =>
     'CERTIFICATE',
     `${displayPath(party.certPath)} exists, but ${displayPath(cluster.caCertPath)}, whose CA issued it, does not`,
     {
-      hint: `put the CA's certificate back, or delete the parties' certificates too and run ${certsCommand(cluster)}`,
+      hint: `put the CA's certificate back, or delete the parties' certificates too and run ${certsInvocation(cluster)}`,
     },
   );
 

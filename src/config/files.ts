@@ -49,7 +49,12 @@ export function readBytes(path: string, failure: ReadFailure = {}): Uint8Array {
   try {
     return new Uint8Array(fs.readFileSync(path));
   } catch (error) {
-    throw fileError(path, error, failure.code ?? 'FILE', failure.hint);
+    throw fileError(
+      path,
+      error,
+      failure.code ?? 'FILE',
+      failure.hint ?? 'check the name and who may read it',
+    );
   }
 }
 
@@ -102,6 +107,27 @@ export function writeNewFile(path: string, contents: string | Uint8Array, mode: 
     syncFolder(dirname(path));
   } catch (error) {
     throw fileError(path, error, 'FILE', 'move it away or name another file');
+  }
+}
+
+/** Gives the file at `path`, if there is one, the name `kept`, which must be free; returns whether there was one. */
+export function setAside(path: string, kept: string): boolean {
+  if (!exists(path)) return false;
+  try {
+    fs.linkSync(path, kept);
+    fs.rmSync(path);
+    return true;
+  } catch (error) {
+    throw fileError(kept, error, 'FILE', `move ${displayPath(path)} away`);
+  }
+}
+
+/** Throws `FILE` unless files can be created in `folder`. */
+export function checkWritable(folder: string): void {
+  try {
+    fs.accessSync(folder, fs.constants.W_OK | fs.constants.X_OK);
+  } catch (error) {
+    throw fileError(folder, error, 'FILE', 'run it in a folder that you may write to');
   }
 }
 

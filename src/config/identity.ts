@@ -26,7 +26,7 @@ const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
 const CLIENT_AUTH = '1.3.6.1.5.5.7.3.2';
 
 /** The command that makes missing certificates of this cluster. */
-export const certsCommand = (cluster: ClusterConfig): string =>
+export const certsInvocation = (cluster: ClusterConfig): string =>
   cluster.path === resolve('cluster.json')
     ? '`make certs`'
     : `\`ecdsa-mpc certs --config ${displayPath(cluster.path)}\``;
@@ -36,7 +36,7 @@ const fault = (message: string, hint: string, cause?: unknown): MpcError =>
 
 /** How to replace the file at `path`, which this program never does by itself. */
 const replaceHint = (cluster: ClusterConfig, path: string): string =>
-  `delete ${displayPath(path)} and run ${certsCommand(cluster)} on the machine that holds the CA's key`;
+  `delete ${displayPath(path)} and run ${certsInvocation(cluster)} on the machine that holds the CA's key`;
 
 const fingerprintOf = (certificate: X509Certificate): string =>
   certificate.fingerprint256.replaceAll(':', '').toLowerCase();
@@ -48,7 +48,7 @@ export const certificateDate = (text: string): string => new Date(text).toISOStr
 export function readCertificate(cluster: ClusterConfig, path: string): X509Certificate {
   const pem = readText(path, {
     code: 'CERTIFICATE',
-    hint: `run ${certsCommand(cluster)}, or copy it here from the machine that made it`,
+    hint: `run ${certsInvocation(cluster)}, or copy it here from the machine that made it`,
   });
   const count = pem.split('-----BEGIN CERTIFICATE-----').length - 1;
   const hint = replaceHint(cluster, path);
@@ -78,7 +78,7 @@ export function checkAuthority(cluster: ClusterConfig, authority: X509Certificat
   if (!authority.ca || !authority.verify(authority.publicKey))
     throw fault(
       `${displayPath(path)} is not a root CA certificate`,
-      'name the certificate of the CA that issued the parties’ certificates as ca_cert',
+      "name the certificate of the CA that issued the parties' certificates as ca_cert",
     );
   checkDates(cluster, path, authority, now);
 }
@@ -125,7 +125,7 @@ const isNamed = (certificate: X509Certificate, name: string): boolean =>
 export function readPrivateKey(cluster: ClusterConfig, path: string): KeyObject {
   const pem = readText(path, {
     code: 'CERTIFICATE',
-    hint: `run ${certsCommand(cluster)}, or copy the key here from the machine that made it`,
+    hint: `run ${certsInvocation(cluster)}, or copy the key here from the machine that made it`,
   });
   const shown = displayPath(path);
   if (isOpenToOthers(path)) throw fault(`${shown} is open to other users`, `run: chmod 600 ${shown}`);

@@ -1,0 +1,76 @@
+# Every target does the set-up that it needs: install, build, certificates. `make help` lists them.
+# Works with GNU make 3.81 (macOS) and later.
+
+CONFIG ?= cluster.json
+
+# Taken literally, whatever characters they hold, and handed to the recipes in the environment.
+override CONFIG := $(value CONFIG)
+ifdef MESSAGE
+override MESSAGE := $(value MESSAGE)
+endif
+export CONFIG MESSAGE
+
+PROGRAM := node scripts/ecdsa-mpc.js
+OPTIONS = --config="$$CONFIG" $${MESSAGE:+--message="$$MESSAGE"} $(ARGS)
+# Several terminals may start at once: one sets up, the others wait for it.
+ALONE := node scripts/alone.js
+SUBMAKE := $(MAKE) --no-print-directory
+
+# What a build depends on. The folders are among them, so that a deleted file counts, too.
+SOURCES := $(shell find src) tsconfig.json package-lock.json
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check bench certs build clean prepared
+
+help:
+	@echo 'make demo          run all parties of CONFIG on this machine, in one terminal'
+	@echo 'make run-alice     run one party; likewise run-bob, run-charlie, run-dave'
+	@echo 'make certs         make the certificates of CONFIG that are missing'
+	@echo 'make test          run the tests'
+	@echo 'make check         check types, style and format'
+	@echo 'make bench         measure'
+	@echo 'make build         install and compile'
+	@echo 'make clean         delete what was built, and the certificates in certs/; backups stay'
+	@echo
+	@echo 'with CONFIG=cluster.json MESSAGE="Hello, MPC World!" ARGS="--quorum alice,bob"; SAVE_BACKUP=1 saves backups'
+
+build:
+	@$(ALONE) $(SUBMAKE) prepared
+
+prepared: dist/.stamp
+	@:
+
+node_modules/.stamp: package-lock.json
+	@echo 'installing dependencies'
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+dist/.stamp: node_modules/.stamp $(SOURCES)
+	@node_modules/.bin/tsc -b
+	@touch $@
+
+certs: build
+	@$(ALONE) $(PROGRAM) certs --config="$$CONFIG"
+
+# A party needs its own certificate and that of the CA. Only where there is no CA yet, all are made.
+demo: build
+	@$(ALONE) $(PROGRAM) certs --if-none --config="$$CONFIG"
+	@exec $(PROGRAM) demo $(OPTIONS)
+
+run-%: build
+	@$(ALONE) $(PROGRAM) certs --if-none --config="$$CONFIG"
+	@exec $(PROGRAM) --self='$*' $(OPTIONS)
+
+test: build
+	@npm test --silent
+
+check: build
+	@npm run --silent check
+
+bench: build
+	@node_modules/.bin/tsc -b scripts/bench
+	@exec node dist/bench/main.js $(ARGS)
+
+clean:
+	rm -rf dist coverage
+	rm -f certs/*.pem

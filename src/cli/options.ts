@@ -1,0 +1,90 @@
+/** The options that every command understands, before or after its name, and what they mean. */
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import { parseDuration } from '../config/duration.js';
+
+export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Values of the shared options; durations in milliseconds. */
+export interface SharedOptions {
+  readonly self?: string;
+  readonly config: string;
+  readonly json?: boolean;
+  readonly logLevel: LogLevel;
+  readonly timeout?: number;
+  readonly connectTimeout: number;
+}
+
+/** Values of the options of `run` and `demo`. */
+export interface CeremonyOptions extends SharedOptions {
+  readonly message: string;
+  readonly quorum?: readonly string[];
+  readonly receiver?: string;
+  readonly backupKey?: string;
+}
+
+/** What a command is given besides its options. */
+export interface CommandContext {
+  /** Aborts with an INTERRUPTED error when the user interrupts the program. */
+  readonly signal: AbortSignal;
+}
+
+function durationOption(text: string): number {
+  const millis = parseDuration(text);
+  if (millis === undefined) throw new InvalidArgumentError('write a duration such as 90s, 2m or 1m30s');
+  return millis;
+}
+
+function namesOption(text: string): string[] {
+  const names = text.split(',').map((name) => name.trim());
+  if (names.includes(''))
+    throw new InvalidArgumentError('write names separated by commas, such as alice,bob');
+  return names;
+}
+
+/** Gives the program the options of {@link SharedOptions}. */
+export const addSharedOptions = (program: Command): Command =>
+  program
+    .option('--self <name>', 'this party, as named in the cluster file')
+    .option('--config <file>', 'cluster file', 'cluster.json')
+    .option('--json', 'print JSON on standard output, one object a line')
+    .addOption(
+      new Option('--log-level <level>', 'least severe log lines on standard error')
+        .choices(LOG_LEVELS)
+        .default('warn' satisfies LogLevel),
+    )
+    .addOption(
+      new Option(
+        '--timeout <duration>',
+        'longest run from the last connection on (default: 90s, or 5m at security 128)',
+      ).argParser(durationOption),
+    )
+    .addOption(
+      new Option('--connect-timeout <duration>', 'longest wait for the last party')
+        .argParser(durationOption)
+        .default(300_000, '5m'),
+    );
+
+/** The options of `run` and `demo` that give the values of {@link CeremonyOptions}. */
+export const ceremonyOptions = (): Option[] =>
+  [
+    new Option('--message <text>', 'message to sign, the same for every party').default('Hello, MPC World!'),
+    new Option(
+      '--quorum <names>',
+      'parties that sign, separated by commas, the same for every party (default: all, as far as the policy needs them)',
+    ).argParser(namesOption),
+    new Option(
+      '--receiver <name>',
+      'who gets the signature: a member of the quorum, or "all" of it (default: its first member)',
+    ),
+    new Option(
+      '--backup-key <file>',
+      'PEM public key to encrypt the backup to, instead of making a recovery key',
+    ),
+  ].map((option) => option.helpGroup('Options of run and demo:'));
+
+/** Gives `run` or `demo` its options. */
+export function addCeremonyOptions(command: Command): Command {
+  for (const option of ceremonyOptions()) command.addOption(option);
+  return command;
+}
