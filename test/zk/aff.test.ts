@@ -39,7 +39,10 @@ const proof = aff.prove(
 );
 const statement: aff.Statement = { key, pedersen: verifier.pedersen, C, D };
 
-/** A prover that proves whatever it likes about D = C^x·encrypt(y; 1), so that all equations hold. */
+/**
+ * A prover that proves whatever it likes about D = C^x·encrypt(y; 1), so that all equations hold. It sends the
+ * element called `lifted`, if any, with its modulus added.
+ */
 function forge({
   x = 0n,
   y = 0n,
@@ -50,12 +53,16 @@ function forge({
   gamma = 0n,
   delta = 0n,
   r = 1n,
+  lifted = '',
 }): [aff.Statement, aff.Proof] {
   const { pedersen } = verifier;
-  const D = add(key, scale(key, C, x), encrypt(key, y, 1n));
-  const A = add(key, scale(key, C, alpha), encrypt(key, beta, r));
-  const [E, S] = [pedersen.commit(alpha, gamma), pedersen.commit(x, m)];
-  const [F, T] = [pedersen.commit(beta, delta), pedersen.commit(y, mu)];
+  const lift = (name: string, modulus: bigint) => (name === lifted ? modulus : 0n);
+  const D = add(key, scale(key, C, x), encrypt(key, y, 1n)) + lift('D', key.NN);
+  const A = add(key, scale(key, C, alpha), encrypt(key, beta, r)) + lift('A', key.NN);
+  const E = pedersen.commit(alpha, gamma) + lift('E', key.N);
+  const S = pedersen.commit(x, m) + lift('S', key.N);
+  const F = pedersen.commit(beta, delta) + lift('F', key.N);
+  const T = pedersen.commit(y, mu) + lift('T', key.N);
   const fields = [key.N, pedersen.N, pedersen.s, pedersen.t, C, D, A, E, S, F, T];
   const e = challenge('proof aff', [...contextFields(CONTEXT), ...fields]);
   const [z1, z2] = [alpha + e * x, beta + e * y];
@@ -147,6 +154,8 @@ test('Π^aff refuses factors and summands that are too large, with all equations
 
 test('Π^aff refuses what is not in its group, with all equations satisfied', () => {
   assert.equal(accepts(forge({ r: key.p1 })), false, 'r shares a factor with N̂');
+  for (const lifted of ['D', 'A', 'E', 'S', 'F', 'T'])
+    assert.equal(accepts(forge({ x: 5n, y: 7n, lifted })), false, `${lifted} not reduced`);
   const [, forged] = forge({ alpha: 5n, beta: 5n });
   assert.equal(aff.verify(CONTEXT, statement, { ...forged, A: 0n, w: 0n }), false, 'A = w = 0 fits every D');
 });

@@ -35,12 +35,18 @@ const statement: enc.Statement = { key: prover.publicKey, pedersen: verifier.ped
 // What takes many verifications takes the prover's key instead, for its speed.
 const fast: enc.Statement = { ...statement, key: prover.key };
 
-/** A prover that proves whatever it likes about K = encrypt(k; 1), so that all equations hold. */
-function forge({ k = 0n, mu = 0n, alpha = 0n, gamma = 0n, r = 1n }): [enc.Statement, enc.Proof] {
+/**
+ * A prover that proves whatever it likes about K = encrypt(k; 1), so that all equations hold. It sends the element
+ * called `lifted`, if any, with its modulus added.
+ */
+function forge({ k = 0n, mu = 0n, alpha = 0n, gamma = 0n, r = 1n, lifted = '' }): [enc.Statement, enc.Proof] {
   const { key } = prover;
   const { pedersen } = verifier;
-  const K = encrypt(key, k, 1n);
-  const [S, C, A] = [pedersen.commit(k, mu), pedersen.commit(alpha, gamma), encrypt(key, alpha, r)];
+  const lift = (name: string, modulus: bigint) => (name === lifted ? modulus : 0n);
+  const K = encrypt(key, k, 1n) + lift('K', key.NN);
+  const S = pedersen.commit(k, mu) + lift('S', pedersen.N);
+  const C = pedersen.commit(alpha, gamma) + lift('C', pedersen.N);
+  const A = encrypt(key, alpha, r) + lift('A', key.NN);
   const fields = [key.N, pedersen.N, pedersen.s, pedersen.t, K, S, C, A];
   const e = challenge('proof enc', [...contextFields(CONTEXT), ...fields]);
   return [
@@ -113,6 +119,8 @@ test('Π^enc refuses a plaintext that is too large, with all equations satisfied
 
 test('Π^enc refuses what is not in its group, with all equations satisfied', () => {
   assert.equal(accepts(forge({ r: prover.key.p1 })), false, 'r shares a factor with N');
+  for (const lifted of ['K', 'S', 'C', 'A'])
+    assert.equal(accepts(forge({ k: 5n, alpha: 7n, lifted })), false, `${lifted} not reduced`);
   const [{ key, pedersen }, forged] = forge({ alpha: 5n, gamma: 5n });
   const zeros = { ...forged, A: 0n, z2: 0n };
   assert.equal(enc.verify(CONTEXT, { key, pedersen, K }, zeros), false, 'A = z2 = 0 fits every K');

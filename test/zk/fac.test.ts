@@ -33,7 +33,10 @@ const proof = fac.prove(
   randomBytes,
 );
 
-/** A prover that factors N_P = p1·p2 as it likes and picks its own masks, so that all equations hold. */
+/**
+ * A prover that factors N_P = p1·p2 as it likes and picks its own masks, so that all equations hold. It sends the
+ * element called `lifted`, if any, with its modulus added.
+ */
 function forge({
   p1: first = p1,
   p2: second = p2,
@@ -45,11 +48,15 @@ function forge({
   r = 0n,
   x = 0n,
   y = 0n,
+  lifted = '',
 }): fac.Proof {
   const { pedersen } = verifier;
-  const [P, Q] = [pedersen.commit(first, mu), pedersen.commit(second, nu)];
-  const [A, B] = [pedersen.commit(alpha, x), pedersen.commit(beta, y)];
-  const T = pedersen.commit(second * alpha, nu * alpha + r);
+  const lift = (name: string) => (name === lifted ? Nhat : 0n);
+  const P = pedersen.commit(first, mu) + lift('P');
+  const Q = pedersen.commit(second, nu) + lift('Q');
+  const A = pedersen.commit(alpha, x) + lift('A');
+  const B = pedersen.commit(beta, y) + lift('B');
+  const T = pedersen.commit(second * alpha, nu * alpha + r) + lift('T');
   const fields = [N, Nhat, pedersen.s, pedersen.t, P, Q, A, B, T, { signed: sigma }];
   const e = challenge('proof fac', [...contextFields(CONTEXT), ...fields]);
   const [z1, z2] = [alpha + e * first, beta + e * second];
@@ -122,6 +129,10 @@ test('Π^fac refuses the trivial factors, with all equations satisfied', () => {
   assert.ok(accepts(forge({})), 'the forger is able');
   assert.equal(accepts(forge({ p1: 1n, p2: N })), false);
   assert.equal(accepts(forge({ p1: N, p2: 1n })), false);
+});
+
+test('Π^fac refuses elements that are not reduced, with all equations satisfied', () => {
+  for (const lifted of ['P', 'Q', 'A', 'B', 'T']) assert.equal(accepts(forge({ lifted })), false, lifted);
 });
 
 test('Π^fac refuses a modulus with a factor of 256 bits', () => {

@@ -101,8 +101,15 @@ class Factor {
   }
 }
 
+interface Choice {
+  /** Which challenges the prover waits for; units, if nothing else is said. */
+  readonly wanted?: (y: readonly bigint[]) => boolean;
+  /** Whether it sends w + N for w. */
+  readonly lifted?: boolean;
+}
+
 /** The best that a prover who knows the factors can do, and how many of the 128 and the 8 equations hold. */
-function forge(factors: readonly Factor[], wanted = (y: readonly bigint[], N: bigint) => areUnits(y, N)) {
+function forge(factors: readonly Factor[], { wanted, lifted = false }: Choice = {}) {
   const N = factors.reduce((product, { modulus }) => product * modulus, 1n);
   const combine = (residue: (factor: Factor) => bigint): bigint =>
     factors.reduce((sum, factor) => {
@@ -110,7 +117,7 @@ function forge(factors: readonly Factor[], wanted = (y: readonly bigint[], N: bi
       return sum + residue(factor) * rest * modInverse(rest, factor.modulus)!;
     }, 0n) % N;
 
-  const { w, y } = chooseW(N, factors, (y) => wanted(y, N));
+  const { w, y } = chooseW(N, factors, wanted ?? ((y) => areUnits(y, N)), lifted ? N : 0n);
   const rootOf = (v: bigint) => combine((factor) => factor.quarter(v));
   const [rootOfMinusOne, rootOfW] = [rootOf(N - 1n), rootOf(w)];
   const rows = y.map((yi) => {
@@ -134,18 +141,23 @@ function forge(factors: readonly Factor[], wanted = (y: readonly bigint[], N: bi
 
 const BITS = [0, 1] as const;
 
-/** A non-residue modulo the last factor only, whose challenges y_i are as wanted: no w serves better. */
-function chooseW(N: bigint, factors: readonly Factor[], wanted: (y: readonly bigint[]) => boolean) {
+/** A non-residue modulo the last factor only, plus `lift`, whose challenges y_i are as wanted: none serves better. */
+function chooseW(
+  N: bigint,
+  factors: readonly Factor[],
+  wanted: (y: readonly bigint[]) => boolean,
+  lift: bigint,
+) {
   const symbols = factors.map((_, i) => (i === factors.length - 1 ? -1 : 1));
   let w = 2n;
   while (factors.some(({ p }, i) => jacobi(w, p) !== symbols[i])) w += 1n;
   // Times 4, a square modulo anything, until the hash is right.
   for (; ; w = (4n * w) % N) {
     const width = bitLength(N) / 8 + 16;
-    const stream = hashStream('proof mod', [...contextFields(CONTEXT), N, w], 128 * width);
+    const stream = hashStream('proof mod', [...contextFields(CONTEXT), N, w + lift], 128 * width);
     const part = (i: number) => bytesToBigint(stream.subarray(i * width, (i + 1) * width));
     const y = Array.from({ length: 128 }, (_, i) => part(i) % N);
-    if (wanted(y)) return { w, y };
+    if (wanted(y)) return { w: w + lift, y };
   }
 }
 
@@ -180,10 +192,12 @@ test('Π^mod refuses prime factors below 2^16, with all equations satisfied', ()
 
 test('Π^mod refuses roots that are not units, with all equations satisfied', () => {
   // A y_i that is a multiple of p has roots modulo p, namely 0, whatever p is.
-  assert.deepEqual(
-    forge(ABOVE, (y) => y.some((yi) => yi % 65539n === 0n)),
-    allEquations(false),
-  );
+  assert.deepEqual(forge(ABOVE, { wanted: (y) => y.some((yi) => yi % 65539n === 0n) }), allEquations(false));
+});
+
+test('Π^mod refuses a w that is not reduced, with all equations satisfied', () => {
+  const factors = [new Factor(key.p1), new Factor(key.p2)];
+  assert.deepEqual(forge(factors, { lifted: true }), allEquations(false));
 });
 
 test('Π^mod refuses a prime, with all equations satisfied', () => {

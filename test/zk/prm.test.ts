@@ -48,17 +48,21 @@ test('Π^prm is bound to its statement', () => {
     assert.equal(prm.verify(CONTEXT, { pedersen: other }, proof), false, what);
 });
 
-/** A prover that claims s = ±t^κ and, for −, guesses every challenge bit; which rows of its proof hold. */
-function forge(sign: 1n | -1n) {
+/**
+ * A prover that claims s = ±t^κ and, for −, guesses every challenge bit; how many guesses are right and how many
+ * rows of its proof hold. It adds N to the first element when that is to be `lifted`.
+ */
+function forge(sign: 1n | -1n, { length = 128, lifted = false } = {}) {
   const { N, t, kappa } = pedersen;
   const s = reduce(sign * pedersen.s, N);
   const cheat = RingPedersenPublic.parse(key, s, t);
   assert.ok(cheat, 'it looks right: −1 has Jacobi symbol 1');
 
   // Row i holds iff (−1)^{bit} is the (−1)^{guess} that A_i hides.
-  const guesses = randomBytes(128).map((byte) => byte & 1);
-  const a = Array.from({ length: 128 }, () => sampleBelow(key.phi, randomBytes));
+  const guesses = Array.from(randomBytes(length), (byte) => byte & 1);
+  const a = guesses.map(() => sampleBelow(key.phi, randomBytes));
   const A = a.map((ai, i) => reduce(sign ** BigInt(guesses[i]!) * key.pow(t, ai), N));
+  if (lifted) A[0]! += N;
   const e = challenge('proof prm', [...contextFields(CONTEXT), N, s, t, A]);
   const bits = guesses.map((_, i) => Number((e >> BigInt(i)) & 1n));
   const z = a.map((ai, i) => (ai + BigInt(bits[i]!) * kappa) % key.phi);
@@ -72,4 +76,9 @@ test('Π^prm refuses s = −t^κ, which is outside ⟨t⟩, from a prover that g
   const { accepted, rows, right } = forge(-1n);
   assert.equal(accepted, false);
   assert.equal(rows, right, 'it did as well as its guesses');
+});
+
+test('Π^prm refuses a number of repetitions other than 128, and elements that are not reduced', () => {
+  for (const length of [0, 127, 129]) assert.equal(forge(1n, { length }).accepted, false);
+  assert.equal(forge(1n, { lifted: true }).accepted, false);
 });
