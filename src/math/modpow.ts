@@ -106,8 +106,8 @@ export class Engine {
       return bytesToBigint(group.computeSecret(bigintToBytes(base)));
     } finally {
       // The cached object outlives the call and must not keep a secret exponent; OpenSSL wipes the old value.
-      group.setPrivateKey(ONE);
       key.fill(0);
+      group.setPrivateKey(ONE);
     }
   }
 

@@ -19,9 +19,6 @@ const LEVELS: Readonly<Record<SecurityBits, SecurityLevel>> = {
 
 export const securityLevel = (bits: SecurityBits): SecurityLevel => LEVELS[bits];
 
-/** Bits of the Fiat–Shamir challenge e of the range proofs. */
-export const CHALLENGE_BITS = 128;
-
 /** Parallel repetitions of Π^prm and Π^mod, each of soundness 1/2. */
 export const REPETITIONS = 128;
 

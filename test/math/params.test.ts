@@ -1,16 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import {
-  CHALLENGE_BITS,
-  ELL,
-  ELL_PRIME,
-  EPSILON,
-  REPETITIONS,
-  type SecurityBits,
-  securityLevel,
-} from '#src/math/params.js';
+import { ELL, ELL_PRIME, EPSILON, REPETITIONS, type SecurityBits, securityLevel } from '#src/math/params.js';
 
 const STATISTICAL = 100;
+const CHALLENGE_BITS = 128;
 const LEVELS: readonly SecurityBits[] = [112, 128];
 
 test('the slack hides what it must: ε ≥ 2 + s + 128, ℓ’ ≥ 2λ + ε + s', () => {
