@@ -1,6 +1,6 @@
 /** The errors that peers cause, and who is named in each: docs/protocol.md §11. */
 import { ERROR_CODES, type ErrorCode, MpcError, type PartyName } from '../core/errors.js';
-import { type AbortFrame, MAX_REASON, type WaitingFrame } from './frames.js';
+import { type AbortFrame, MAX_PARTIES, MAX_REASON, type WaitingFrame } from './frames.js';
 import type { PeerMap } from './run.js';
 import { printable, quoted } from './untrusted.js';
 
@@ -96,6 +96,6 @@ export const abortFrame = (operation: string, error: MpcError): AbortFrame => ({
   kind: 'abort',
   operation,
   code: error.code,
-  culprits: [...error.culprits],
+  culprits: error.culprits.slice(0, MAX_PARTIES),
   reason: printable(SHARED.has(error.code) ? error.message : ERROR_CODES[error.code].meaning, MAX_REASON),
 });

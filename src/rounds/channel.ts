@@ -29,6 +29,9 @@ import { type AnyRound, type HeldSharing, ofPeer, type PeerMap, peerMap } from '
 import { placeOf, Slots } from './slots.js';
 import { Waits } from './waits.js';
 
+/** Told of what is dropped although no honest peer sends it. */
+export type Notice = (from: PartyName, what: string) => void;
+
 export interface ChannelOptions {
   /** Participants in canonical order, this party included. */
   readonly parties: readonly PartyName[];
@@ -75,8 +78,8 @@ export class Channel {
   /** Parties that take no part, or no longer, but said hello and have got an answer. */
   readonly answered = new Set<PartyName>();
   readonly #network: Network;
-  readonly #notice: (text: string) => void;
-  readonly #hello: HelloFrame;
+  readonly #notice: Notice;
+  readonly #ownHello: HelloFrame;
   readonly #slots: Slots;
   readonly #waits = new Waits();
   readonly #states: PeerMap<Peer>;
@@ -88,7 +91,7 @@ export class Channel {
   #agreement: Agreement | undefined;
   #failure: MpcError | undefined;
 
-  constructor(network: Network, notice: (text: string) => void, options: ChannelOptions) {
+  constructor(network: Network, notice: Notice, options: ChannelOptions) {
     checkParties(network, options.parties);
     this.operation = options.hello.operation;
     this.self = network.self;
@@ -96,7 +99,7 @@ export class Channel {
     this.peers = options.parties.filter((party) => party !== network.self);
     this.#network = network;
     this.#notice = notice;
-    this.#hello = options.hello;
+    this.#ownHello = options.hello;
     this.#slots = new Slots(options.rounds);
     this.#states = peerMap(this.peers, () => ({}));
     this.hello = encodeFrame(options.hello);
@@ -261,7 +264,7 @@ export class Channel {
     if (earlier && equalBytes(earlier.bytes, bytes)) return;
     if (earlier) throw brokeProtocol([from], 'two different hellos');
     this.#hellos.set(from, { frame, bytes });
-    checkAgreement(this.#hello, from, frame);
+    checkAgreement(this.#ownHello, from, frame);
     if (this.#hellos.size === this.parties.length) this.#agree();
   }
 
@@ -270,7 +273,7 @@ export class Channel {
     const hellos = peerMap(this.parties, (party) => ofPeer(this.#hellos, party));
     const frames = peerMap(this.parties, (party) => ofPeer(hellos, party).frame);
     const sharing = chooseSharing(frames);
-    const sid = sessionId(frames, this.#hello, sharing);
+    const sid = sessionId(frames, this.#ownHello, sharing);
     const bytes = Array.from(hellos.values(), (hello) => hello.bytes);
     this.#agreement = { sid, sharing, echo: helloDigest(sid, bytes) };
     for (const peer of this.peers) this.#compareHelloEcho(peer);
@@ -306,7 +309,7 @@ export class Channel {
   #put(from: PartyName, frame: RoundFrame, bytes: Uint8Array): void {
     invariant(this.#agreement, 'a message is looked at before there is a session');
     if (equalBytes(frame.sid, this.#agreement.sid)) this.#slots.put(from, frame, bytes);
-    else this.#notice(`dropped a message of ${from}: ${this.operation} has no session of that identifier`);
+    else this.#notice(from, `a message for ${this.operation}, which has no session of that identifier`);
   }
 
   // --- Failing
@@ -327,8 +330,8 @@ export class Channel {
   /** Fails because the caller gave up for `reason`; a time-out says who was not heard from. */
   giveUp(reason: MpcError): void {
     const [aborted] = this.#aborts;
-    if (aborted) this.fail(this.#abortError(...aborted));
-    else this.fail(reason.code === 'TIMEOUT' ? this.#timeOut(reason) : reason);
+    if (reason.code !== 'TIMEOUT') this.fail(reason);
+    else this.fail(aborted ? this.#abortError(...aborted) : this.#timeOut(reason));
   }
 
   #timeOut(reason: MpcError): MpcError {

@@ -25,6 +25,9 @@ const ENDED_OPERATIONS = 1024;
 /** What is needed to answer a hello that cannot be taken up. */
 type Answering = Pick<Channel, 'operation' | 'hello' | 'answered'>;
 
+/** How many notices about one peer are given; the rest could only fill the log. */
+const NOTICES = 100;
+
 export interface MailboxOptions {
   /** Told of what is dropped although no honest peer sends it; for the log. */
   readonly notice?: (text: string) => void;
@@ -32,7 +35,8 @@ export interface MailboxOptions {
 
 export class Mailbox {
   readonly network: Network;
-  readonly #notice: (text: string) => void;
+  readonly #log: (text: string) => void;
+  readonly #noticed = new Map<PartyName, number>();
   readonly #unsubscribe: () => void;
   readonly #open = new Map<string, Channel>();
   /** Ended operations, oldest first. */
@@ -41,7 +45,7 @@ export class Mailbox {
 
   constructor(network: Network, options: MailboxOptions = {}) {
     this.network = network;
-    this.#notice = options.notice ?? (() => {});
+    this.#log = options.notice ?? (() => {});
     this.#early = peerMap(network.parties, () => new Map());
     this.#unsubscribe = network.subscribe({
       message: (from, bytes) => this.#receive(from, bytes),
@@ -53,7 +57,7 @@ export class Mailbox {
   open(options: ChannelOptions): Channel {
     const { operation } = options.hello;
     invariant(!this.#open.has(operation) && !this.#ended.has(operation), `${operation} is opened twice`);
-    const channel = new Channel(this.network, this.#notice, options);
+    const channel = new Channel(this.network, (from, what) => this.#notice(from, what), options);
     this.#open.set(operation, channel);
     return channel;
   }
@@ -106,7 +110,7 @@ export class Mailbox {
     } catch (error) {
       if (!(error instanceof UndecodableError)) throw error;
       const what = `an undecodable frame (${printable(error.message, 100)})`;
-      this.#notice(`dropped ${what} of ${from}`);
+      this.#notice(from, what);
       for (const channel of this.#open.values())
         if (channel.hears(from)) channel.fail(brokeProtocol([from], what));
       return undefined;
@@ -116,7 +120,7 @@ export class Mailbox {
   #deliver(channel: Channel, from: PartyName, frame: Frame, bytes: Uint8Array): void {
     if (channel.hears(from)) channel.receive(from, frame, bytes);
     else if (isHello(frame)) this.#answer(from, channel);
-    else this.#notice(`dropped a message of ${from}, which takes no part in ${quoted(frame.operation)}`);
+    else this.#notice(from, `a message for ${quoted(frame.operation)}, in which it takes no part`);
   }
 
   /** Keeps a frame for when its operation is opened; the oldest operations give way when that gets too much. */
@@ -130,9 +134,7 @@ export class Mailbox {
     while (operations.size > EARLY_OPERATIONS || sizeOf(operations) > EARLY_BYTES) {
       const [oldest = ''] = operations.keys();
       operations.delete(oldest);
-      this.#notice(
-        `dropped what ${from} sent for ${quoted(oldest)}: too much waits for operations not open here`,
-      );
+      this.#notice(from, `what came for ${quoted(oldest)}: too much waits for operations not open here`);
     }
   }
 
@@ -147,6 +149,13 @@ export class Mailbox {
     // Whether it arrives makes no difference here, and a peer that is lost is reported by `lost`.
     for (const bytes of [hello, encodeFrame(abortFrame(operation, closed))])
       this.network.send(from, bytes).catch(() => {});
+  }
+
+  #notice(from: PartyName, what: string): void {
+    const count = (this.#noticed.get(from) ?? 0) + 1;
+    this.#noticed.set(from, count);
+    if (count <= NOTICES) this.#log(`dropped from ${from}: ${what}`);
+    if (count === NOTICES) this.#log(`what else is dropped from ${from} is not logged`);
   }
 
   #lost(peer: PartyName, error: MpcError): void {

@@ -113,8 +113,8 @@ export type Compute = <I, O>(
 ) => Promise<O>;
 
 /**
- * One party's part in an open session. Rounds are entered in the order in which the session declares them, each
- * once. After the session's first failure every method throws that failure; a promise nobody awaits never
+ * One party's part in an open session. Rounds are entered in the order in which the session declares them, none
+ * left out. After the session's first failure every method throws that failure; a promise nobody awaits never
  * becomes an unhandled rejection.
  */
 export interface Run {

@@ -17,7 +17,8 @@ interface Taken {
   readonly frame: RoundFrame;
 }
 
-const keyOf = (step: string, name: string): string => `${step}/${name}`;
+/** Names are printable, so that the line break separates them without ambiguity. */
+const keyOf = (step: string, name: string): string => `${step}\n${name}`;
 
 /** How a round is called in messages. */
 export const placeOf = (round: { readonly step: string; readonly name: string }): string =>
@@ -47,10 +48,10 @@ export class Slots {
       invariant(placeOf(round).length <= MAX_LABEL, `the name of ${placeOf(round)} is too long`);
   }
 
-  /** Makes `round` the current one. Rounds are entered in their order, each once. */
+  /** Makes `round`, the next one in their order, the current one. Left out, it would seem ahead to the others. */
   enter(round: AnyRound): void {
     const position = this.#position(round);
-    invariant(position > this.#current, `${placeOf(round)} is entered out of order`);
+    invariant(position === this.#current + 1, `${placeOf(round)} is entered out of order`);
     this.#current = position;
   }
 

@@ -22,7 +22,7 @@ import {
   valueAt,
 } from '../support/memory-network.js';
 import { drop, tamper } from '../support/tamper.js';
-import { converse, first, last, PARTIES, ROUNDS, summary } from './protocol.js';
+import { BRIEF, converse, first, last, PARTIES, ROUNDS, summary } from './protocol.js';
 
 async function settle(turns = 20): Promise<void> {
   for (let turn = 0; turn < turns; turn += 1) await new Promise(setImmediate);
@@ -98,7 +98,7 @@ test('a time-out in the opening names who never said hello', async () => {
 test('a time-out while nobody is waited for names nobody', async () => {
   const timer = new AbortController();
   const outcomes = await runParties(['alice', 'bob'], (party) =>
-    party.session({ rounds: ROUNDS, signal: timer.signal }, async (run) => {
+    party.session({ rounds: BRIEF, signal: timer.signal }, async (run) => {
       await run.broadcast(first, run.random(32));
       await settle();
       timer.abort(new MpcError('TIMEOUT', 'timed out after 90s'));
@@ -177,7 +177,7 @@ test('an interrupted peer has left; the others do not wait for the time-out', as
   const results = PARTIES.map((name) =>
     failure(
       party(name).session(
-        { rounds: ROUNDS, ...(name === 'bob' ? { signal: stop.signal } : {}) },
+        { rounds: BRIEF, ...(name === 'bob' ? { signal: stop.signal } : {}) },
         async (run) => {
           await run.broadcast(first, run.random(32));
           if (name === 'bob') stop.abort(new MpcError('INTERRUPTED', 'interrupted'));
@@ -243,6 +243,41 @@ test('a failure before the opening is complete is told as well', async () => {
   const bob = failure(party('bob').session({}, async () => {}));
   await failure(party('alice').session({ signal: stop.signal }, async () => {}));
   assert.equal((await bob).code, 'PEER_LEFT');
+});
+
+test('an abort for a disagreement that cannot be seen here: reported at the time-out, but not when interrupted', async () => {
+  for (const code of ['TIMEOUT', 'INTERRUPTED'] as const) {
+    const { cluster, party } = gathering(['alice', 'bob', 'charlie']);
+    const stop = new AbortController();
+    const alice = failure(party('alice').session({ signal: stop.signal }, async () => {}));
+    const seen = new MpcError('DISAGREEMENT', 'charlie and this party disagree');
+    cluster.deliver('bob', 'alice', encodeFrame(abortFrame('test', seen)));
+    await settle();
+    stop.abort(new MpcError(code, 'enough'));
+    assert.equal((await alice).code, code === 'TIMEOUT' ? 'PEER_ABORTED' : 'INTERRUPTED');
+  }
+});
+
+test('a peer that gives up over one whose loss is known here: the lost one is reported', async () => {
+  const { cluster, party } = gathering(['alice', 'bob', 'charlie']);
+  let begun = 0;
+  // Charlie waits for bob, alice is at work, and so is bob.
+  const results = ['alice', 'bob', 'charlie'].map((name) =>
+    failure(
+      party(name).session({ rounds: BRIEF }, async (run) => {
+        await run.broadcast(first, run.random(32));
+        begun += 1;
+        if (name === 'charlie') await run.confirm(last, run.sid);
+        while (!run.signal.aborted) await new Promise(setImmediate);
+        throw run.signal.reason;
+      }),
+    ),
+  );
+  while (begun < 3) await settle(1);
+  cluster.lose('bob');
+  const [alice] = await Promise.all(results);
+  const where = 'while bob was waited for in test round 1 echo';
+  assert.equal(summary(alice!), `PEER_LEFT [bob] bob has restarted, ${where}`);
 });
 
 // Losses
@@ -367,7 +402,7 @@ test('who restarts and opens the same operation again is not blamed, and need no
   const names = ['alice', 'bob', 'charlie'];
   const results = names.map((name) =>
     failure(
-      party(name).session({ rounds: ROUNDS }, async (run) => {
+      party(name).session({ rounds: BRIEF }, async (run) => {
         await run.broadcast(first, run.random(32));
         await new Promise((resolve) => gate.signal.addEventListener('abort', resolve));
         await run.confirm(last, run.sid);

@@ -91,7 +91,7 @@ test('at most 64 operations wait per peer: the oldest give way, and it is logged
   const frames = Array.from({ length: 70 }, (_, index) => hello(`operation ${index}`));
   const alice = await aliceWith(frames);
   assert.equal(alice.notices.length, 6);
-  assert.match(alice.notices[0]!, /^dropped what bob sent for "operation 0": too much waits/);
+  assert.match(alice.notices[0]!, /^dropped from bob: what came for "operation 0": too much waits/);
   assert.match((await ending(alice, 'operation 5')).message, WAITS_FOR_HELLO);
   assert.match((await ending(alice, 'operation 6')).message, WAITS_FOR_ECHO);
 });
@@ -135,7 +135,7 @@ test('a message of a party that takes no part is dropped and logged', async () =
   const results = [alice!.session(options, converse), bob!.session(options, converse)];
   cluster.deliver('charlie', 'alice', encodeFrame(message('test', 1)));
   await Promise.all(results);
-  assert.deepEqual(alice!.notices, ['dropped a message of charlie, which takes no part in "test"']);
+  assert.deepEqual(alice!.notices, ['dropped from charlie: a message for "test", in which it takes no part']);
 });
 
 test('an undecodable frame while nothing is open is dropped and logged', async () => {
@@ -143,7 +143,18 @@ test('an undecodable frame while nothing is open is dropped and logged', async (
   const alice = testParty(cluster, 'alice');
   cluster.deliver('bob', 'alice', new Uint8Array(3));
   await settle();
-  assert.deepEqual(alice.notices, ['dropped an undecodable frame (shorter than a frame) of bob']);
+  assert.deepEqual(alice.notices, ['dropped from bob: an undecodable frame (shorter than a frame)']);
+});
+
+test('a peer cannot fill the log', async () => {
+  const cluster = new MemoryCluster(['alice', 'bob', 'charlie']);
+  const alice = testParty(cluster, 'alice');
+  for (let index = 0; index < 300; index += 1) cluster.deliver('bob', 'alice', new Uint8Array(1));
+  cluster.deliver('charlie', 'alice', new Uint8Array(1));
+  await settle();
+  assert.equal(alice.notices.length, 102);
+  assert.equal(alice.notices[100], 'what else is dropped from bob is not logged');
+  assert.match(alice.notices[101]!, /from charlie/);
 });
 
 test('a closed mailbox fails what is open, and hears nothing more', async () => {

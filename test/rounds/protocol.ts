@@ -37,6 +37,9 @@ export const last = confirmRound('test', 'confirm');
 
 export const ROUNDS = [first, second, third, last];
 
+/** For what needs no more than a broadcast and a confirmation. */
+export const BRIEF = [first, last];
+
 /** What each party learns: the session identifier, and the sum of all x. */
 export async function converse(run: Run): Promise<{ readonly sid: Uint8Array; readonly sum: bigint }> {
   // Round 1

@@ -338,7 +338,9 @@ test('a message of an unknown session is dropped and logged, and the session goe
     { intercept: stray.intercept },
   );
   for (const name of PARTIES) assert.equal(valueAt(outcomes, name).sum, 6n);
-  assert.deepEqual(notices, ['dropped a message of bob: test has no session of that identifier']);
+  assert.deepEqual(notices, [
+    'dropped from bob: a message for test, which has no session of that identifier',
+  ]);
 });
 
 test('messages of an ended session are dropped in silence', async () => {

@@ -16,7 +16,7 @@ import {
   valueAt,
   valuesOf,
 } from '../support/memory-network.js';
-import { converse, first, last, PARTIES, ROUNDS, second, third } from './protocol.js';
+import { BRIEF, converse, first, last, PARTIES, ROUNDS, second, third } from './protocol.js';
 
 /** Records every frame of `kind`, by sender. */
 function recorder(kind: string): {
@@ -119,7 +119,7 @@ test('several operations at a time: the failure of one does not disturb the othe
     const pair = ['alice', 'dave'].includes(party.self)
       ? party.session({ operation: 'pair', parties: ['alice', 'dave'], rounds: ROUNDS }, converse)
       : undefined;
-    const bad = party.session({ operation: 'bad', rounds: ROUNDS }, async (run) => {
+    const bad = party.session({ operation: 'bad', rounds: BRIEF }, async (run) => {
       await run.broadcast(first, run.random(32));
       if (run.self === 'bob') throw new Error('bob is broken');
       await run.confirm(last, run.sid);
@@ -342,6 +342,7 @@ const misuse = (name: string, body: (run: Run) => Promise<unknown>, message: Reg
 const toAll = <T>(run: Run, value: T) => peerMap(run.peers, () => value);
 
 misuse('a round entered twice', (run) => run.broadcast(first, run.random(32)), /out of order/);
+misuse('a round left out', (run) => run.confirm(last, run.sid), /test round confirm is entered out of order/);
 misuse(
   'a round that is not declared',
   (run) => run.confirm(confirmRound('other', '1'), run.sid),
@@ -350,7 +351,7 @@ misuse(
 misuse(
   'a round within another',
   (run) => {
-    void run.confirm(last, run.sid);
+    void run.broadcastAndExchange(second, { x: 1n }, toAll(run, { y: 1n, to: '' }));
     return run.exchange(third, toAll(run, { echo: run.sid }));
   },
   /begun within another round/,
