@@ -106,6 +106,7 @@ test('primes that make no Paillier key are refused', () => {
   assert.throws(() => PrivateKey.fromPrimes(longer, p1), isBug);
   assert.throws(() => PrivateKey.fromPrimes(p1, p2 + 2n), isBug); // ≡ 1 mod 4
   assert.throws(() => PrivateKey.fromPrimes(19n, 23n), isBug); // 437 has 9 bits, not 10
+  assert.throws(() => PrivateKey.fromPrimes(19n, 35n), isBug); // 665 has 10 bits, yet 35 is longer than 19
   for (const length of [0, 1, 255, 256])
     assert.throws(() => PrivateKey.fromBytes(new Uint8Array(length)), isBug);
 });
