@@ -112,11 +112,23 @@ const subjectShape = (curve: Curve, scheme: Scheme) => ({
   recipient: recipientField(scheme),
 });
 
-const subjectSchema = (curve: Curve, scheme: Scheme) => z.strictObject(subjectShape(curve, scheme));
-type SubjectFields = z.output<ReturnType<typeof subjectSchema>>;
+function makeSchemas(curve: Curve, scheme: Scheme) {
+  const subject = z.strictObject(subjectShape(curve, scheme));
+  return { subject, file: subject.extend(ciphertextShape(curve, scheme)) };
+}
 
-const fileSchema = (curve: Curve, scheme: Scheme) =>
-  z.strictObject({ ...subjectShape(curve, scheme), ...ciphertextShape(curve, scheme) });
+type Schemas = ReturnType<typeof makeSchemas>;
+type SubjectFields = z.output<Schemas['subject']>;
+
+const schemas = new Map<string, Schemas>();
+
+/** The schemas of a curve and scheme, kept: compiling them takes longer than reading a file. */
+function schemasFor(curve: Curve, scheme: Scheme): Schemas {
+  const key = `${curve.name} ${scheme}`;
+  const made = schemas.get(key) ?? makeSchemas(curve, scheme);
+  schemas.set(key, made);
+  return made;
+}
 
 function subjectToFields(subject: BackupSubject, recipient: Recipient): SubjectFields {
   const { curve, label, keyId, epoch, shid, party, publicKey, publicShares, policy } = subject;
@@ -157,12 +169,12 @@ const statementOf = (subject: BackupSubject, recipient: Recipient): Statement =>
 
 /** All that {@link createBackup} takes but the share, as bytes that can go to another thread. */
 export const encodeSubject = (subject: BackupSubject, recipient: Recipient): Uint8Array =>
-  encodeAs(subjectSchema(subject.curve, recipient.scheme), subjectToFields(subject, recipient));
+  encodeAs(schemasFor(subject.curve, recipient.scheme).subject, subjectToFields(subject, recipient));
 
 /** Undoes {@link encodeSubject}. */
 export function decodeSubject(bytes: Uint8Array): { subject: BackupSubject; recipient: Recipient } {
   const { curve, scheme } = readKind(decode(bytes, MAX_BYTES));
-  const fields = decodeAs(subjectSchema(curve, scheme), bytes, MAX_BYTES);
+  const fields = decodeAs(schemasFor(curve, scheme).subject, bytes, MAX_BYTES);
   return { subject: subjectOfFields(fields), recipient: fields.recipient };
 }
 
@@ -178,9 +190,10 @@ export function createBackup(
 ): Uint8Array {
   invariant(subject.publicShares.size === leaves(subject.policy).length, 'public shares of other parties');
   invariant(equalBytes(subject.keyId, keyIdOf(subject.curve, subject.publicKey)), 'key id of another key');
+  invariant(isLabel(subject.label), 'not a label');
   const ciphertext = encrypt(statementOf(subject, recipient), x, random);
   const fields = { ...subjectToFields(subject, recipient), ...ciphertext };
-  return encodeAs(fileSchema(subject.curve, recipient.scheme), {
+  return encodeAs(schemasFor(subject.curve, recipient.scheme).file, {
     ...fields,
     closed: [...ciphertext.closed],
     seeds: [...ciphertext.seeds],
@@ -218,7 +231,7 @@ function bytesOfText(text: string): Uint8Array {
 
 function decodeBackup(bytes: Uint8Array): Backup {
   const { curve, scheme } = readKind(decode(bytes, MAX_BYTES));
-  const fields = decodeAs(fileSchema(curve, scheme), bytes, MAX_BYTES);
+  const fields = decodeAs(schemasFor(curve, scheme).file, bytes, MAX_BYTES);
   const { recipient, salt, closed, seeds, rows } = fields;
   const ciphertext = { salt, closed, seeds, rows };
   if (!isComplete(ciphertext))

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { constants, createHash, privateDecrypt } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { before, test } from 'node:test';
 import fc from 'fast-check';
 import { type Policy, parsePolicy } from '#src/access/policy.js';
@@ -19,7 +20,7 @@ import {
   verifyBackup,
 } from '#src/pve/backup-file.js';
 import { createBackupBy, verifyBackupBy } from '#src/pve/backup-jobs.js';
-import { SCHEMES, type Scheme } from '#src/pve/recipient.js';
+import { privateKeyFromPem, SCHEMES, type Scheme } from '#src/pve/recipient.js';
 import { inlineCompute } from '#src/work/inline.js';
 import {
   backupOf,
@@ -141,7 +142,7 @@ test('a share that is not this party’s, or a key id of another key, is never b
   assert.throws(make({ party: 'bob' }), /not the logarithm/);
   assert.throws(make({ keyId: new Uint8Array(16) }), /key id/);
   assert.throws(make({ publicShares: new Map([...subject.publicShares].slice(0, 3)) }), /public shares/);
-  for (const label of ['', 'x'.repeat(129), 'two\nlines', 'é']) assert.throws(make({ label }));
+  for (const label of ['', 'x'.repeat(129), 'two\nlines', 'é']) assert.throws(make({ label }), /not a label/);
 });
 
 // What it is verified against
@@ -448,3 +449,17 @@ test('inspect shows everything, and no key', () => {
   assert.equal(shown.seeds.length, rsa.backup.ciphertext.seeds.length);
   assert.ok(!JSON.stringify(shown).includes(toHex(rsa.shared.x)));
 });
+
+// Files of earlier versions
+
+const fixture = (name: string): URL => new URL(`../../../test/fixtures/backup-v1/${name}`, import.meta.url);
+
+for (const scheme of SCHEMES) {
+  test(`${scheme}: a backup of format version 1 that was stored long ago verifies and recovers`, () => {
+    const backup = parseBackup(readFileSync(fixture(`${scheme}.hex`), 'latin1'));
+    assert.equal(verifyBackup(backup), 'itself');
+    const privateKey = privateKeyFromPem(readFileSync(fixture(`${scheme}.key.pem`)));
+    using x = recoverShare(backup, privateKey);
+    assert.equal(`${toHex(x.bytes)}\n`, readFileSync(fixture(`${scheme}.share`), 'latin1'));
+  });
+}

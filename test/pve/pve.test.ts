@@ -256,3 +256,34 @@ test('Node’s own RSA-OAEP opens any row, and two lines of arithmetic give the 
     assert.equal((((z - r) % q) + q) % q, bytesToBigint(x));
   }
 });
+
+test('a verifier written from the text of the specification agrees', () => {
+  const { statement, x } = example('P-256', 'hpke-p256');
+  const { curve, Q, recipient } = statement;
+  const { salt, closed, seeds, rows } = encrypted(statement, x);
+  const info = infoHash(statement, salt);
+
+  const seedOf = new Map(cover(closed).map((v, index) => [v, seeds[index]!]));
+  const leafSeed = (v: number): Uint8Array => {
+    const given = seedOf.get(v);
+    if (given !== undefined) return given;
+    const parent = v >> 1;
+    const both = hash('pve tree', [info, BigInt(parent), leafSeed(parent)], 32);
+    return v % 2 === 0 ? both.subarray(0, 16) : both.subarray(16);
+  };
+  const R: Uint8Array[] = [];
+  const c: Uint8Array[] = [];
+  for (let j = 0; j < 256; j++) {
+    const row = rows[closed.indexOf(j)];
+    if (row === undefined) {
+      const expanded = hash('pve instance', [info, BigInt(j), leafSeed(256 + j)], 80);
+      const r = bytesToBigint(expanded.subarray(0, 48)) % curve.q;
+      R.push(curve.G.multiplyPublic(r).toBytes());
+      c.push(recipient.encryptor(info)(curve.scalarBytes(r), expanded.subarray(48)));
+    } else {
+      R.push(curve.G.multiplyPublic(row.z).subtract(Q).toBytes());
+      c.push(row.c);
+    }
+  }
+  assert.deepEqual(challenge(info, { R: Buffer.concat(R), c: Buffer.concat(c) }), closed);
+});
