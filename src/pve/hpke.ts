@@ -114,7 +114,6 @@ export function open(
   aad: Uint8Array,
   sealed: Uint8Array,
 ): Secret | undefined {
-  if (sealed.length < NENC + NT) return undefined;
   const enc = sealed.subarray(0, NENC);
   try {
     using dh = Secret.own(agree(enc));

@@ -130,7 +130,7 @@ class RsaPrivateKey implements RecipientPrivateKey {
 
   decrypt(info: Uint8Array, ciphertext: Uint8Array): Secret | undefined {
     using message = this.#rsaDecrypt(ciphertext);
-    if (message?.bytes.length !== PLAINTEXT_BYTES + HASH_BYTES) return undefined;
+    if (message === undefined) return undefined;
     if (!equalBytes(message.bytes.subarray(PLAINTEXT_BYTES), binding(info))) return undefined;
     return Secret.own(Uint8Array.from(message.bytes.subarray(0, PLAINTEXT_BYTES)));
   }
@@ -147,7 +147,7 @@ class RsaPrivateKey implements RecipientPrivateKey {
 
 // HPKE
 
-/** SubjectPublicKeyInfo of an uncompressed P-256 point without the point (RFC 5480). */
+/** SubjectPublicKeyInfo of a P-256 point of 65 bytes, without the point (RFC 5480). */
 const P256_SPKI_PREFIX = fromHex('3059301306072a8648ce3d020106082a8648ce3d030107034200')!;
 const NO_AAD = new Uint8Array(0);
 
@@ -158,7 +158,7 @@ class HpkeRecipient implements Recipient {
 
   /** The public key as an uncompressed point. */
   get point(): Uint8Array {
-    return this.spki.subarray(P256_SPKI_PREFIX.length);
+    return this.spki.subarray(-NENC);
   }
 
   encryptor(info: Uint8Array): Encryptor {
@@ -200,16 +200,14 @@ function isRsa(key: KeyObject): boolean {
   return bytesToBigint(modulus) % 2n === 1n;
 }
 
-/** OpenSSL has checked that the point is on the curve; compressed points and other curves encode differently. */
-const isP256 = (key: KeyObject, spki: Uint8Array): boolean =>
-  key.asymmetricKeyType === 'ec' &&
-  spki.length === P256_SPKI_PREFIX.length + NENC &&
-  equalBytes(spki.subarray(0, P256_SPKI_PREFIX.length + 1), concatBytes(P256_SPKI_PREFIX, Uint8Array.of(4)));
+/** Of P-256, the point uncompressed and not in hybrid form; OpenSSL has checked that it is on the curve. */
+const isP256 = (spki: Uint8Array): boolean =>
+  equalBytes(spki.subarray(0, -NENC), P256_SPKI_PREFIX) && spki[P256_SPKI_PREFIX.length] === 4;
 
 function recipientFromKey(key: KeyObject): RsaRecipient | HpkeRecipient | undefined {
   const spki = exportSpki(key);
   if (isRsa(key)) return new RsaRecipient(spki, key);
-  return isP256(key, spki) ? new HpkeRecipient(spki) : undefined;
+  return isP256(spki) ? new HpkeRecipient(spki) : undefined;
 }
 
 /**

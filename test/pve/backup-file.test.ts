@@ -284,7 +284,11 @@ test('not well-formed: refused when read', () => {
       ({ seeds }) => ({ seeds: Buffer.concat([seeds as Uint8Array, order.subarray(16)]) }),
       /seeds/,
     ],
-    'half a seed': [({ seeds }) => ({ seeds: (seeds as Uint8Array).slice(8) }), /seeds/],
+    'half a seed more': [
+      ({ seeds }) => ({ seeds: Buffer.concat([seeds as Uint8Array, new Uint8Array(8)]) }),
+      /seeds/,
+    ],
+    'half a seed less': [({ seeds }) => ({ seeds: (seeds as Uint8Array).slice(8) }), /seeds/],
     'a row too few': [(fields) => ({ rows: rowsOf(fields).slice(1) }), /rows/],
     'a row too many': [(fields) => ({ rows: [...rowsOf(fields), rowsOf(fields)[0]] }), /rows/],
     'a short c': [withRow({ c: new Uint8Array(112) }), /rows\.5\.c/],
