@@ -28,10 +28,8 @@ function removeStale() {
 }
 
 const [command, ...args] = process.argv.slice(2);
-let waiting = false;
-while (!take()) {
-  if (!waiting) console.error('waiting for the set-up that another terminal is doing');
-  waiting = true;
+for (let tries = 0; !take(); tries++) {
+  if (tries === 5) console.error('waiting for the set-up that another terminal is doing');
   removeStale();
   await sleep(200);
 }

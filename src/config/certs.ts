@@ -50,7 +50,7 @@ interface Pair {
 }
 
 /** The CA's own key: `rootCA-key.pem` beside `rootCA.pem`. Whoever holds it can admit parties to the cluster. */
-export const caKeyPath = (cluster: ClusterConfig): string =>
+const caKeyPath = (cluster: ClusterConfig): string =>
   `${cluster.caCertPath.replace(/\.(pem|crt|cer)$/, '')}-key.pem`;
 
 /**

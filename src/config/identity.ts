@@ -42,7 +42,7 @@ const fingerprintOf = (certificate: X509Certificate): string =>
   certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 
 /** `2027-03-01` of a certificate's date. */
-export const certificateDate = (text: string): string => new Date(text).toISOString().slice(0, 10);
+const certificateDate = (text: string): string => new Date(text).toISOString().slice(0, 10);
 
 /** The one certificate in the PEM file at `path`; throws `CERTIFICATE`. */
 export function readCertificate(cluster: ClusterConfig, path: string): X509Certificate {

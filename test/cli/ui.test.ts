@@ -238,6 +238,8 @@ test('the cause of a failed demo is the party at fault or that found the fault, 
   assert.equal(cause(failure('a', 'PEER_ABORTED'), failure('b', 'TIMEOUT')), 'b');
   assert.equal(cause(failure('a', 'UNREACHABLE'), failure('b', 'PORT')), 'b');
   assert.equal(cause(failure('a', 'DISAGREEMENT'), failure('b', 'DISAGREEMENT')), 'a');
+  const killed: Failure = { ...failure('b', 'PEER_LEFT'), culprits: ['b'] };
+  assert.equal(cause({ ...failure('a', 'PEER_LEFT'), culprits: ['b'], at: -1 }, killed), 'b');
   assert.equal(cause(failure('a', 'PEER_LEFT'), failure('b', 'INTERRUPTED', true)), 'a');
   assert.equal(cause(failure('a', 'BUG', true), failure('b', 'PEER_LEFT')), 'b');
 });

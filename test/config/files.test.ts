@@ -13,11 +13,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import {
+  checkWritable,
   displayPath,
   isOpenToOthers,
   makeFolder,
   readText,
   SECRET,
+  setAside,
   writeNewFile,
 } from '#src/config/files.js';
 
@@ -47,6 +49,17 @@ test('a new file never replaces another', () => {
   );
 });
 
+test('a file set aside keeps its content, and takes no name that is in use', () => {
+  const [path, kept] = [join(folder, 'earlier'), join(folder, 'earlier-kept')];
+  assert.equal(setAside(path, kept), false);
+  writeFileSync(path, 'one');
+  assert.equal(setAside(path, kept), true);
+  assert.equal(readFileSync(kept, 'utf8'), 'one');
+  writeFileSync(path, 'two');
+  assert.throws(() => setAside(path, kept), { code: 'FILE', message: `${kept} exists already` });
+  assert.deepEqual([readFileSync(path, 'utf8'), readFileSync(kept, 'utf8')], ['two', 'one']);
+});
+
 test('failures say which file and why', () => {
   const inner = join(folder, 'a folder');
   mkdirSync(inner);
@@ -60,6 +73,8 @@ test('failures say which file and why', () => {
     hint: 'name the file',
   });
   assert.throws(() => writeNewFile(join(folder, 'no', 'such', 'folder'), '', SECRET), { code: 'FILE' });
+  assert.throws(() => checkWritable(join(folder, 'nowhere')), { code: 'FILE', message: /does not exist$/ });
+  checkWritable(folder);
 });
 
 test('paths below the working directory are shown relative to it', () => {

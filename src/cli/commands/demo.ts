@@ -109,7 +109,8 @@ const VICTIMS: readonly ErrorCode[] = ['INTERRUPTED', 'UNREACHABLE', 'TIMEOUT', 
 
 /** The failure that brought about the others: the earliest of those that are least the effect of another one. */
 export function causeOf(failures: readonly Failure[]): Failure | undefined {
-  const rank = ({ code, stopped }: Failure) => (stopped ? VICTIMS.length : VICTIMS.indexOf(code));
+  const rank = ({ party, code, culprits, stopped }: Failure) =>
+    stopped ? VICTIMS.length : culprits.includes(party) ? -1 : VICTIMS.indexOf(code);
   return [...failures].sort((a, b) => rank(a) - rank(b) || a.at - b.at)[0];
 }
 
@@ -185,7 +186,9 @@ class Member {
   #fail(code: ErrorCode, message: string): void {
     if (this.failure !== undefined) return;
     const { name: party } = this;
-    this.failure = { party, code, message, culprits: [party], at: performance.now(), stopped: this.#stopped };
+    const hint = `run this party by itself to see more: ecdsa-mpc --self ${party} --log-level debug`;
+    const at = performance.now();
+    this.failure = { party, code, message, hint, culprits: [party], at, stopped: this.#stopped };
     this.display.fail(party, message);
   }
 }
