@@ -59,7 +59,7 @@ async function benchParties(count: number, pool: WorkerPool) {
       const presignature = presigned.results[names.indexOf(party.self)]!;
       return signAt(party, presignature, states.get(party.self)!.share, MESSAGE, names, `sign ${k}`);
     });
-    // The first use of a key warms the engine's caches, as the set-up does in a process of its own.
+    // The first time warms up the threads, as the set-up does in a process of its own.
     if (k === 0) continue;
     presigning.push(presigned.cost);
     signing.push(signed.cost);

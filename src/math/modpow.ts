@@ -3,9 +3,18 @@
  *
  * BigInt exponentiation is slow and its time depends on its secrets. OpenSSL's constant-time routine is 7–10
  * times faster, and Node offers it for any odd modulus through the Diffie–Hellman class: with the modulus as
- * "prime" and the exponent as private key, `computeSecret(base)` is base^exponent mod modulus. The class has
- * edges, and {@link Engine} rounds them off: it refuses to *return* 0, 1 or modulus − 1, whatever the base.
- * Whatever it refuses is computed by bigint-crypto-utils instead, so that no input makes `modPow` fail.
+ * "prime" and the exponent as private key, `computeSecret(base)` is base^exponent.
+ *
+ * The class refuses to *return* 0, 1 and modulus − 1. Computing these otherwise would show by its time that they
+ * came up, and a peer that sends elements of small order k would learn whether k divides a secret exponent. So a
+ * power modulo m is computed modulo 3^323·m, of a base that 3 divides: such a power is a multiple of 3 like its
+ * modulus, so neither 1 nor −1, and 0 is no power of a unit. The factor does two things more:
+ *
+ * - OpenSSL looks for small factors in a new modulus and is done at once; finding none it would test the modulus
+ *   for primality, which takes as long as many powers. So no object needs to be kept, and nothing of a secret
+ *   modulus outlives the call.
+ * - Of 512 bits, it keeps lengths at multiples of 512 bits, which OpenSSL multiplies fastest: modulo 3m a power
+ *   takes up to twice as long as modulo m, modulo 3^323·m a twentieth to a half longer, the shorter m the more.
  */
 import { createDiffieHellman, type DiffieHellman } from 'node:crypto';
 import { modPow as bigintModPow } from 'bigint-crypto-utils';
@@ -13,32 +22,24 @@ import { bigintToBytes, bitLength, bytesToBigint } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
 import { mod, modInverse } from './modular.js';
 
-/** OpenSSL refuses Diffie–Hellman moduli outside these lengths. */
-const MIN_BITS = 512;
-const MAX_BITS = 10_000;
+/** 512 bits of nothing but threes. */
+const MULTIPLIER = 3n ** 323n;
 
-/**
- * Objects kept per thread. Four moduli of one's own (p₁, p₂ and their squares) and two per peer (N and N²)
- * are in use at a time, and as many again while a refresh replaces them.
- */
-const MAX_GROUPS = 128;
+/** OpenSSL refuses Diffie–Hellman moduli of more than 10,000 bits. */
+const MAX_BITS = 10_000 - bitLength(MULTIPLIER);
 
 const ONE = Uint8Array.of(1);
 
 /** OpenSSL's arithmetic modulo `modulus`. The generator is never used, 2 is merely valid. */
 const openSslGroup = (modulus: Uint8Array): DiffieHellman => createDiffieHellman(modulus, 2);
 
-/** Exponentiation with a cache of OpenSSL objects; each thread has one, tests make their own. */
+/** Exponentiation by OpenSSL; each thread has one, tests make their own. */
 export class Engine {
   readonly #makeGroup: (modulus: Uint8Array) => DiffieHellman;
-  readonly #maxGroups: number;
-  /** Least recently used first. */
-  readonly #groups = new Map<bigint, DiffieHellman>();
   #selfTestPassed: boolean | undefined;
 
-  constructor(makeGroup = openSslGroup, maxGroups = MAX_GROUPS) {
+  constructor(makeGroup = openSslGroup) {
     this.#makeGroup = makeGroup;
-    this.#maxGroups = maxGroups;
   }
 
   /** Whether OpenSSL does the work here. The first call in a thread runs the self-test, a few milliseconds. */
@@ -60,19 +61,13 @@ export class Engine {
     }
     const e = exponent < 0n ? -exponent : exponent;
     if (e === 0n) return 1n;
-    if (b <= 1n) return b;
-    if (b === modulus - 1n) return e % 2n === 0n ? 1n : b;
+    if (b === 0n) return 0n;
     return this.#throughOpenSsl(b, e, modulus) ?? bigintModPow(b, e, modulus);
-  }
-
-  /** Drops what is kept for `modulus`; for moduli that are themselves secret, or no longer used. */
-  forget(modulus: bigint): void {
-    this.#groups.delete(modulus);
   }
 
   /** Whether OpenSSL's powers equal BigInt's, also where the exponent is longer than the modulus. */
   selfTest(): boolean {
-    const modulus = (1n << 512n) - 1n;
+    const modulus = (1n << 521n) - 1n;
     const base = modulus / 7n;
     try {
       return [3n, modulus / 5n, (modulus << 64n) / 11n].every(
@@ -80,49 +75,48 @@ export class Engine {
       );
     } catch {
       return false;
-    } finally {
-      this.forget(modulus);
     }
   }
 
   /** The power, or `undefined` when it must be computed otherwise. */
   #throughOpenSsl(base: bigint, exponent: bigint, modulus: bigint): bigint | undefined {
-    if (modulus % 2n === 0n || this.name === 'bigint') return undefined;
-    const bits = bitLength(modulus);
-    if (bits < MIN_BITS || bits > MAX_BITS) return undefined;
+    const fits = modulus % 2n !== 0n && modulus % 3n !== 0n && bitLength(modulus) <= MAX_BITS;
+    if (!fits || this.name === 'bigint') return undefined;
     try {
       return this.#compute(base, exponent, modulus);
     } catch {
-      // A result of 0, 1 or modulus − 1, which OpenSSL takes for an attack on a key agreement.
+      // The power of a non-unit that is 0, or an OpenSSL that fails later than in the self-test.
       return undefined;
     }
   }
 
   #compute(base: bigint, exponent: bigint, modulus: bigint): bigint {
-    const group = this.#group(modulus);
+    const group = this.#groupOf(MULTIPLIER * modulus);
     const key = bigintToBytes(exponent);
     try {
       group.setPrivateKey(key);
-      return bytesToBigint(group.computeSecret(bigintToBytes(base)));
+      return bytesToBigint(group.computeSecret(bigintToBytes(multipleOf3(base, modulus)))) % modulus;
     } finally {
-      // The cached object outlives the call and must not keep a secret exponent; OpenSSL wipes the old value.
+      // The object lives until it is collected and must not keep the exponent; OpenSSL wipes the old value.
       key.fill(0);
       group.setPrivateKey(ONE);
     }
   }
 
-  /** Making an object costs OpenSSL a primality test of the modulus, as much as one power or (primes) many. */
-  #group(modulus: bigint): DiffieHellman {
-    const known = this.#groups.get(modulus);
-    const group = known ?? this.#makeGroup(bigintToBytes(modulus));
-    this.#groups.delete(modulus);
-    this.#groups.set(modulus, group);
-    if (this.#groups.size > this.#maxGroups) {
-      const [oldest] = this.#groups.keys();
-      if (oldest !== undefined) this.#groups.delete(oldest);
+  #groupOf(modulus: bigint): DiffieHellman {
+    const bytes = bigintToBytes(modulus);
+    try {
+      return this.#makeGroup(bytes);
+    } finally {
+      bytes.fill(0);
     }
-    return group;
   }
+}
+
+/** The x ≡ base mod m in 0 … 3m − 1 that 3 divides, for 0 ≤ base < m. */
+function multipleOf3(base: bigint, m: bigint): bigint {
+  // m is its own inverse modulo 3.
+  return base + m * mod(-base * m, 3n);
 }
 
 const engine = new Engine();
@@ -131,9 +125,9 @@ const engine = new Engine();
  * base^exponent mod modulus in 0 … modulus − 1, for modulus > 0 and any base. A negative exponent needs a unit
  * as base: verify that first, it throws `BUG` otherwise.
  *
- * For odd moduli of 512 to 10,000 bits, and where {@link engineName} is `openssl`, the time of the power itself
- * depends on the lengths of exponent and modulus only, unless the result is 0, 1 or modulus − 1. Reductions and
- * conversions around it are BigInt's and promise nothing.
+ * For moduli of at most 9,488 bits that neither 2 nor 3 divides, for units, and where {@link engineName} is
+ * `openssl`, the time of the power itself depends on the lengths of exponent and modulus only, in words of 64
+ * bits. Reductions and conversions around it are BigInt's and promise nothing.
  */
 export const modPow = (base: bigint, exponent: bigint, modulus: bigint): bigint =>
   engine.power(base, exponent, modulus);
@@ -143,6 +137,3 @@ export const engineName = (): 'openssl' | 'bigint' => engine.name;
 
 /** Whether OpenSSL and BigInt agree now; {@link engineName} holds the result of the first time. */
 export const selfTest = (): boolean => engine.selfTest();
-
-/** Drops this thread's cached object for `modulus`, whose memory may then be reclaimed. */
-export const forgetModulus = (modulus: bigint): void => engine.forget(modulus);

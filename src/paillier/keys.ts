@@ -6,7 +6,7 @@
  */
 import { bigintToBytes, bitLength, bytesToBigint, concatBytes } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
-import { forgetModulus, modPow } from '../math/modpow.js';
+import { modPow } from '../math/modpow.js';
 import { crt, mod } from '../math/modular.js';
 import type { SecurityLevel } from '../math/params.js';
 import { hasSmallFactor } from '../math/prime.js';
@@ -22,8 +22,6 @@ export interface PaillierKey {
   powSquare(base: bigint, exponent: bigint): bigint;
   /** ρ^N mod N², what hides the plaintext of a ciphertext. */
   nthPower(rho: bigint): bigint;
-  /** Drops what this thread has cached for the key's moduli; the key stays usable. */
-  forget(): void;
 }
 
 /** A peer's modulus that has the right size and shape; nothing is proved about it yet. */
@@ -56,11 +54,6 @@ export class PublicKey implements PaillierKey {
   nthPower(rho: bigint): bigint {
     return modPow(rho, this.N, this.NN);
   }
-
-  forget(): void {
-    forgetModulus(this.N);
-    forgetModulus(this.NN);
-  }
 }
 
 /** A key whose proofs have been checked, or one's own. Made only by {@link verifiedPublicKey} and {@link PrivateKey}. */
@@ -82,13 +75,7 @@ class ProvedPublicKey extends PublicKey implements VerifiedPublicKey {
  */
 export const verifiedPublicKey = (key: PublicKey): VerifiedPublicKey => new ProvedPublicKey(key);
 
-/**
- * Arithmetic modulo one prime factor p of N and modulo p².
- *
- * OpenSSL tests a modulus for primality when it first meets it, which for p takes as long as a hundred powers,
- * once per thread. A multiple of p with a small factor would spare that and make each power twice as slow,
- * which a set-up alone uses up.
- */
+/** Arithmetic modulo one prime factor p of N and modulo p². */
 class Factor {
   readonly p: bigint;
   /** p². */
@@ -130,11 +117,6 @@ class Factor {
   plaintext(c: bigint): bigint {
     const quotient = (this.powSquare(c, this.p - 1n) - 1n) / this.p;
     return mod(-quotient * this.inverse, this.p);
-  }
-
-  forget(): void {
-    forgetModulus(this.p);
-    forgetModulus(this.pp);
   }
 }
 
@@ -210,13 +192,6 @@ export class PrivateKey implements VerifiedPublicKey {
   /** The x in 0 … N − 1 with c ≡ (1 + xN)·ρ^N mod N² for some ρ, for a unit c. */
   plaintext(c: bigint): bigint {
     return this.#combine((factor) => factor.plaintext(c));
-  }
-
-  forget(): void {
-    this.#first.forget();
-    this.#second.forget();
-    forgetModulus(this.N);
-    forgetModulus(this.NN);
   }
 
   /** The residue mod N of its residues mod p₁ and p₂. */

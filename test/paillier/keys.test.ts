@@ -123,11 +123,3 @@ test('printing a private key shows no prime', () => {
     }
   }
 });
-
-test('a forgotten key computes as before', () => {
-  const power = owner.pow(3n, 1n << 600n);
-  owner.forget();
-  stranger.forget();
-  assert.equal(owner.pow(3n, 1n << 600n), power);
-  assert.equal(stranger.pow(3n, 1n << 600n), power);
-});

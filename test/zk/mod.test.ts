@@ -70,7 +70,6 @@ const strangerKey = (N: bigint): PaillierKey => ({
   pow: (base, exponent) => modPow(base, exponent, N),
   powSquare: (base, exponent) => modPow(base, exponent, N * N),
   nthPower: (rho) => modPow(rho, N, N * N),
-  forget: () => {},
 });
 
 /** p^power, a factor of a modulus; p ≢ 1 mod 8. */
