@@ -1,6 +1,6 @@
 /** Backups of one party's shares to one recovery key: made, verified against the sharing, and opened. */
-import { equalBytes } from '../core/bytes.js';
-import { invariant, MpcError } from '../core/errors.js';
+import { equalBytes, type Secret } from '../core/bytes.js';
+import { MpcError } from '../core/errors.js';
 import type { KeyShare, Sharing } from '../protocol/key-share.js';
 import { backupToText, parseBackup, recoverShare } from '../pve/backup-file.js';
 import { createBackupBy, verifyBackupBy } from '../pve/backup-jobs.js';
@@ -8,7 +8,6 @@ import {
   generateRecipientKey,
   privateKeyFromPem,
   type Recipient,
-  type RecipientKeyPair,
   recipientFromPem,
 } from '../pve/recipient.js';
 import type { Compute } from '../rounds/run.js';
@@ -19,29 +18,32 @@ export interface MadeBackup {
   readonly scheme: string;
   /** Binary form of the file. */
   readonly bytes: Uint8Array;
+  /** Whether the key that opens it was made in this run. */
+  readonly ownKey: boolean;
 }
 
-/** Whose key backups are encrypted to: somebody's public key, or a recovery key made for this run. */
-export type RecoveryKey =
-  | { readonly kind: 'public'; readonly recipient: Recipient }
-  | ({ readonly kind: 'own'; readonly recipient: Recipient } & Pick<RecipientKeyPair, 'privatePem'>);
+/** Whose key backups are encrypted to. With `privatePem` it was made for this run. */
+export interface RecoveryKey {
+  readonly recipient: Recipient;
+  readonly privatePem?: Secret;
+}
 
-/** The recovery key of a public key in PEM, or a fresh RSA one. The caller disposes its private half. */
-export async function recoveryKey(publicPem?: string): Promise<RecoveryKey> {
-  if (publicPem !== undefined) return { kind: 'public', recipient: recipientFromPem(publicPem) };
-  const { publicPem: pem, privatePem } = await generateRecipientKey('rsa-3072');
-  return { kind: 'own', recipient: recipientFromPem(pem), privatePem };
+/** A fresh RSA recovery key. The caller disposes its private half. */
+export async function makeRecoveryKey(): Promise<RecoveryKey> {
+  const { publicPem, privatePem } = await generateRecipientKey('rsa-3072');
+  return { recipient: recipientFromPem(publicPem), privatePem };
 }
 
 export interface BackupMakerOptions {
-  readonly key: RecoveryKey;
+  /** It may still be in the making; what keeps it from being made is thrown where it is first needed. */
+  readonly key: Promise<RecoveryKey>;
   readonly compute: Compute;
   /** The label of the next backup. */
   readonly label: () => string;
 }
 
 export class BackupMaker {
-  readonly #key: RecoveryKey;
+  readonly #key: Promise<RecoveryKey>;
   readonly #compute: Compute;
   readonly #label: () => string;
 
@@ -51,18 +53,13 @@ export class BackupMaker {
     this.#label = label;
   }
 
-  /** Whether this party holds the key that opens its backups. */
-  get opensOwn(): boolean {
-    return this.#key.kind === 'own';
-  }
-
   /** A backup of the real share x_i. */
   async create({ sharing, self, x }: KeyShare): Promise<MadeBackup> {
     const label = this.#label();
-    const { recipient } = this.#key;
+    const { recipient, privatePem } = await this.#key;
     const subject = { ...sharing, label, party: self };
     const bytes = await createBackupBy(this.#compute, subject, x, recipient);
-    return { label, scheme: recipient.scheme, bytes };
+    return { label, scheme: recipient.scheme, bytes, ownKey: privatePem !== undefined };
   }
 
   /** Throws `BACKUP` unless the backup is one of `self`'s share of `sharing`, which anybody can verify. */
@@ -71,18 +68,22 @@ export class BackupMaker {
       publicKey: sharing.publicKey,
       shareOf: self,
       publicShare: sharing.publicShares.get(self)!,
-      recipient: this.#key.recipient,
+      recipient: (await this.#key).recipient,
     });
   }
 
-  /** Opens the backup with the recovery key, and throws `BACKUP` unless it gives the share it was made of. */
-  recoverAndCompare({ bytes }: MadeBackup, { x }: KeyShare): void {
-    invariant(this.#key.kind === 'own', 'the recovery key is not here');
-    const key = privateKeyFromPem(this.#key.privatePem.bytes);
-    using recovered = recoverShare(parseBackup(bytes), key);
+  /**
+   * Opens the backup with the recovery key, and throws `BACKUP` unless it gives the share it was made of.
+   * `false`: the recovery key is in other hands.
+   */
+  async recoverAndCompare({ bytes }: MadeBackup, { x }: KeyShare): Promise<boolean> {
+    const { privatePem } = await this.#key;
+    if (privatePem === undefined) return false;
+    using recovered = recoverShare(parseBackup(bytes), privateKeyFromPem(privatePem.bytes));
     if (!equalBytes(recovered.bytes, x.bytes)) {
       throw new MpcError('BACKUP', 'the share recovered from the backup is not the one it was made of');
     }
+    return true;
   }
 }
 

@@ -148,7 +148,7 @@ class Ceremony {
       label,
       scheme,
       bytes: bytes.length,
-      ownKey: this.input.backups.opensOwn,
+      ownKey: backup.ownKey,
     });
     return backup;
   }
@@ -160,10 +160,9 @@ class Ceremony {
 
   /** Whether the share was recovered; the recovery key may be in other hands than this party's. */
   async #recover(backup: MadeBackup, share: KeyShare): Promise<boolean> {
-    const skipped = !this.input.backups.opensOwn;
-    if (!skipped) this.input.backups.recoverAndCompare(backup, share);
-    this.#emit({ event: 'recovered', epoch: share.sharing.epoch, skipped });
-    return !skipped;
+    const recovered = await this.input.backups.recoverAndCompare(backup, share);
+    this.#emit({ event: 'recovered', epoch: share.sharing.epoch, skipped: !recovered });
+    return recovered;
   }
 
   async #refresh(old: SharingState): Promise<SharingState> {

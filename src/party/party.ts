@@ -16,14 +16,14 @@ import { curveByName } from '../curve/curve.js';
 import { messageDigest } from '../curve/ecdsa.js';
 import { securityLevel } from '../math/params.js';
 import { paillierMultiplication } from '../multiplication/paillier.js';
+import { recipientFromPem } from '../pve/recipient.js';
 import { Mailbox } from '../rounds/mailbox.js';
 import type { TransportLogger } from '../transport/log.js';
 import { TlsTransport } from '../transport/tls-transport.js';
 import { WorkerPool } from '../work/pool.js';
-import { BackupMaker, recoveryKey } from './backup.js';
+import { BackupMaker, makeRecoveryKey, type RecoveryKey } from './backup.js';
 import { ceremony } from './ceremony.js';
 import type { DoneEvent, EventSink } from './events.js';
-import type { Resources } from './operations.js';
 import { PrimeStock } from './primes.js';
 import { resolveQuorum } from './quorum.js';
 
@@ -70,6 +70,7 @@ export async function runParty(options: PartyOptions): Promise<PartyResult> {
   const identity = loadIdentity(cluster, self);
   const parties = cluster.parties.map(({ name }) => name);
   const quorum = resolveQuorum(parties, cluster.policy, options.quorum, options.receiver);
+  const recipient = options.backupKeyPem === undefined ? undefined : recipientFromPem(options.backupKeyPem);
   emit({
     event: 'start',
     party: self,
@@ -91,57 +92,67 @@ export async function runParty(options: PartyOptions): Promise<PartyResult> {
   const pool = new WorkerPool();
   using primes = new PrimeStock(pool.compute, cluster.security, background);
   const transport = await TlsTransport.start(transportOptions(options, identity));
+  const abortedByPeer = new AbortController();
   const mailbox = new Mailbox(transport, {
     notice: (reason) => options.logger.warn({ reason }, 'dropped a message'),
+    abortedEarly: () => abortedByPeer.abort(),
   });
   try {
     emit({ event: 'listening', party: self, address: clusterParty(cluster, self).address });
     primes.prepare(PRIMES);
-    const keyMade = recoveryKey(options.backupKeyPem);
-    keyMade.catch(() => {});
-    const connectMillis = await connect(transport, options);
-
-    const { signal, stop } = deadline(options);
-    const announcing = setInterval(() => mailbox.announceWaiting(), ANNOUNCE_EVERY_MILLIS);
-    const key = await keyMade;
+    const key = recipient ? Promise.resolve<RecoveryKey>({ recipient }) : makeRecoveryKey();
+    // A failure is reported where the key is first needed, and not before.
+    key.catch(() => {});
     try {
-      const curve = curveByName(cluster.curve);
-      const resources: Omit<Resources, 'progress'> = {
-        cluster,
-        authority: identity.caFingerprint,
-        curve,
-        multiplication: paillierMultiplication(curve, securityLevel(cluster.security), primes.take),
-        mailbox,
-        compute: pool.compute,
-        random: randomBytes,
-        signal,
-      };
-      const label = () => `backup-${self}-${Math.floor(Date.now() / 1000)}`;
-      const backups = new BackupMaker({ key, compute: pool.compute, label });
-      const { done, backupHex } = await ceremony(resources, {
-        self,
-        ...quorum,
-        message,
-        backups,
-        emit,
-        clock: () => performance.now(),
-      });
+      const connectMillis = await connect(transport, options, abortedByPeer.signal);
+      const { done, backupHex } = await runCeremony(key);
+      const { privatePem } = await key;
       return {
         done: { ...done, millis: { connect: connectMillis, ...done.millis } },
         backupHex,
-        ...(key.kind === 'own' && { recoveryKeyPem: key.privatePem }),
+        ...(privatePem && { recoveryKeyPem: privatePem }),
       };
     } catch (error) {
-      if (key.kind === 'own') key.privatePem.dispose();
+      key.then(({ privatePem }) => privatePem?.dispose()).catch(() => {});
       throw error;
-    } finally {
-      stop();
-      clearInterval(announcing);
     }
   } finally {
     over.abort(new MpcError('INTERRUPTED', 'the run is over'));
     mailbox.close();
     await Promise.all([transport.close(), pool.close()]);
+  }
+
+  async function runCeremony(key: Promise<RecoveryKey>) {
+    const { signal, stop } = deadline(options);
+    const announcing = setInterval(() => mailbox.announceWaiting(), ANNOUNCE_EVERY_MILLIS);
+    const curve = curveByName(cluster.curve);
+    const level = securityLevel(cluster.security);
+    const label = () => `backup-${self}-${Math.floor(Date.now() / 1000)}`;
+    try {
+      return await ceremony(
+        {
+          cluster,
+          authority: identity.caFingerprint,
+          curve,
+          multiplication: paillierMultiplication(curve, level, primes.take),
+          mailbox,
+          compute: pool.compute,
+          random: randomBytes,
+          signal,
+        },
+        {
+          self,
+          ...quorum,
+          message,
+          backups: new BackupMaker({ key, compute: pool.compute, label }),
+          emit,
+          clock: () => performance.now(),
+        },
+      );
+    } finally {
+      stop();
+      clearInterval(announcing);
+    }
   }
 }
 
@@ -149,8 +160,16 @@ function transportOptions({ cluster, self, logger }: PartyOptions, { ca, cert, k
   return { self, parties: cluster.parties, ca, cert, key, logger };
 }
 
-/** Waits until all links are up; milliseconds it took. Throws `UNREACHABLE` naming who never came. */
-async function connect(transport: TlsTransport, options: PartyOptions): Promise<number> {
+/**
+ * Waits until all links are up; milliseconds it took. Throws `UNREACHABLE` naming who never came.
+ * When a peer that had all its links has aborted the ceremony meanwhile, nobody else need come: opening the ceremony
+ * will show why.
+ */
+async function connect(
+  transport: TlsTransport,
+  options: PartyOptions,
+  abortedByPeer: AbortSignal,
+): Promise<number> {
   const { self, emit, connectTimeoutMillis } = options;
   const start = performance.now();
   const timer = new AbortController();
@@ -160,14 +179,18 @@ async function connect(transport: TlsTransport, options: PartyOptions): Promise<
   }, WAITING_EVERY_MILLIS);
   const unwatch = transport.watch((peer, up) => emit({ event: 'link', party: self, peer, up }));
   try {
-    await transport.ready(AbortSignal.any([options.signal, timer.signal]));
+    await transport.ready(AbortSignal.any([options.signal, timer.signal, abortedByPeer]));
+  } catch (error) {
+    if (options.signal.aborted || !abortedByPeer.aborted) throw error;
   } finally {
     clearTimeout(giveUp);
     clearInterval(report);
     unwatch();
   }
   const millis = Math.round(performance.now() - start);
-  emit({ event: 'connected', party: self, peers: transport.parties.length - 1, millis });
+  if (transport.missing.length === 0) {
+    emit({ event: 'connected', party: self, peers: transport.parties.length - 1, millis });
+  }
   return millis;
 }
 

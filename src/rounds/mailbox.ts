@@ -31,11 +31,14 @@ const NOTICES = 100;
 export interface MailboxOptions {
   /** Told of what is dropped although no honest peer sends it; for the log. */
   readonly notice?: (text: string) => void;
+  /** Told when a peer has aborted an operation that is not open here: opening it will show why. */
+  readonly abortedEarly?: (operation: string) => void;
 }
 
 export class Mailbox {
   readonly network: Network;
   readonly #log: (text: string) => void;
+  readonly #abortedEarly: (operation: string) => void;
   readonly #noticed = new Map<PartyName, number>();
   readonly #unsubscribe: () => void;
   readonly #open = new Map<string, Channel>();
@@ -46,6 +49,7 @@ export class Mailbox {
   constructor(network: Network, options: MailboxOptions = {}) {
     this.network = network;
     this.#log = options.notice ?? (() => {});
+    this.#abortedEarly = options.abortedEarly ?? (() => {});
     this.#early = peerMap(network.parties, () => new Map());
     this.#unsubscribe = network.subscribe({
       message: (from, bytes) => this.#receive(from, bytes),
@@ -127,6 +131,8 @@ export class Mailbox {
   #keep(from: PartyName, frame: Frame, bytes: Uint8Array): void {
     if (frame.kind === 'waiting') return;
     const operations = ofPeer(this.#early, from);
+    // After its abort a peer says hello in the same operation only when it has restarted.
+    if (isHello(frame) && hasAbort(operations.get(frame.operation))) operations.delete(frame.operation);
     const kept = operations.get(frame.operation) ?? [];
     if (kept.length >= EARLY_FRAMES || kept.some((other) => equalBytes(other, bytes))) return;
     // A copy, because the network's array may be a small part of a large one.
@@ -136,6 +142,7 @@ export class Mailbox {
       operations.delete(oldest);
       this.#notice(from, `what came for ${quoted(oldest)}: too much waits for operations not open here`);
     }
+    if (frame.kind === 'abort') this.#abortedEarly(frame.operation);
   }
 
   /**
@@ -159,12 +166,17 @@ export class Mailbox {
   }
 
   #lost(peer: PartyName, error: MpcError): void {
-    ofPeer(this.#early, peer).clear();
+    // Of what it sent for operations not open here, only an abort still counts: it tells why the peer has left.
+    const operations = ofPeer(this.#early, peer);
+    for (const [operation, frames] of operations) if (!hasAbort(frames)) operations.delete(operation);
     for (const channel of this.#open.values()) if (channel.hears(peer)) channel.lost(peer, error);
   }
 }
 
 const isHello = (frame: Frame): boolean => frame.kind === 'hello' || frame.kind === 'foreign hello';
+
+const hasAbort = (frames: readonly Uint8Array[] = []): boolean =>
+  frames.some((bytes) => decodeFrame(bytes).kind === 'abort');
 
 const sizeOf = (operations: ReadonlyMap<string, readonly Uint8Array[]>): number =>
   [...operations.values()].flat().reduce((sum, bytes) => sum + bytes.length, 0);

@@ -1,45 +1,20 @@
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, verify } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { readdirSync, rmSync, statSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, test } from 'node:test';
+import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { makeCertificates } from '#src/config/certs.js';
-import { loadCluster } from '#src/config/cluster.js';
 import { fromHex } from '#src/core/bytes.js';
 import { curveByName } from '#src/curve/curve.js';
 import { publicKeyPem } from '#src/curve/ecdsa.js';
-import { type DoneEvent, type PartyEvent, STEPS } from '#src/party/events.js';
+import { type DoneEvent, STEPS } from '#src/party/events.js';
+import { clusterFolders, eventsIn } from '../support/cluster-folder.js';
 import { command, LAUNCHER, start, startCommand } from '../support/command.js';
-import { freePort, HOST } from '../transport/node.js';
+import { HOST } from '../transport/node.js';
 
-const folder = mkdtempSync(join(tmpdir(), 'ecdsa-mpc-demo-'));
-after(() => rmSync(folder, { recursive: true }));
-
-interface Place {
-  readonly cwd: string;
-  readonly ports: readonly number[];
-}
-
-/** A folder with a cluster file for these parties, and their certificates. */
-async function place(name: string, parties: readonly string[], fields: object = {}): Promise<Place> {
-  const cwd = join(folder, name);
-  mkdirSync(cwd);
-  const ports = await Promise.all(parties.map(freePort));
-  const members = parties.map((party, index) => ({
-    name: party,
-    address: `${HOST}:${ports[index]}`,
-    cert: `certs/${party}-cert.pem`,
-    key: `certs/${party}-key.pem`,
-  }));
-  const path = join(cwd, 'cluster.json');
-  writeFileSync(path, JSON.stringify({ ca_cert: 'certs/rootCA.pem', parties: members, ...fields }));
-  await makeCertificates(loadCluster(path));
-  return { cwd, ports };
-}
+const place = clusterFolders();
 
 /** Waits until nobody listens on the ports. */
 async function abandoned(ports: readonly number[]): Promise<void> {
@@ -55,12 +30,6 @@ async function abandoned(ports: readonly number[]): Promise<void> {
       await sleep(50);
     }
 }
-
-const events = (stdout: string): PartyEvent[] =>
-  stdout
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
 
 const CURVE = curveByName('secp256k1');
 
@@ -82,7 +51,7 @@ test('a demo goes through every step with every party, and its backups can be ve
     { cwd, env: { ...process.env, SAVE_BACKUP: '1' } },
   );
   assert.deepEqual([status, stderr], [0, '']);
-  const all = events(stdout);
+  const all = eventsIn(stdout);
   const done = all.filter((event): event is DoneEvent => event.event === 'done');
   const [{ publicKey }] = done as [DoneEvent, ...DoneEvent[]];
   assert.deepEqual(done.map(({ party }) => party).sort(), ['alice', 'bob', 'charlie']);
@@ -182,7 +151,7 @@ test('a party alone waits for the others until it is interrupted', async () => {
   running.child.kill('SIGTERM');
   const { status, stdout, stderr } = await running.ended;
   assert.deepEqual([status, stderr], [130, 'ecdsa-mpc: interrupted\n']);
-  const last = events(stdout).at(-1);
+  const last = eventsIn(stdout).at(-1);
   assert.deepEqual([last?.event, last?.party], ['error', 'alice']);
   await abandoned(ports);
 });
@@ -194,7 +163,7 @@ test('a party whose peer never comes ends with status 3 and its name', async () 
   });
   assert.equal(status, 3);
   assert.match(stderr, /^ecdsa-mpc: no connection to bob \(.*\) within 500ms\nhint: .*\n$/);
-  const last = events(stdout).at(-1);
+  const last = eventsIn(stdout).at(-1);
   assert.ok(last?.event === 'error');
   assert.deepEqual([last.code, last.exit, last.culprits], ['UNREACHABLE', 3, ['bob']]);
 });

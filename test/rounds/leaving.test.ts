@@ -361,6 +361,39 @@ test('what a peer sent before it was lost is used; the loss counts at the next t
   assert.equal(error.message, 'bob has restarted, while bob was waited for in test round confirm');
 });
 
+test('a peer that aborted and left before the operation was opened here still tells why', async () => {
+  const { cluster, party } = gathering(['alice', 'bob', 'charlie']);
+  const bob = failure(party('bob').session({ descriptor: { message: 'one' } }, async () => {}));
+  const charlie = failure(party('charlie').session({ descriptor: { message: 'other' } }, async () => {}));
+  assert.deepEqual([(await bob).code, (await charlie).code], ['DISAGREEMENT', 'DISAGREEMENT']);
+  await settle();
+  cluster.lose('bob', { forGood: true });
+  cluster.lose('charlie', { forGood: true });
+  await settle();
+  const error = await failure(party('alice').session({ descriptor: { message: 'one' } }, async () => {}));
+  assert.ok(['DISAGREEMENT', 'PEER_ABORTED'].includes(error.code), error.code);
+  assert.match(error.message, /message/);
+});
+
+test('a peer that aborted, restarted and says hello again is heard', async () => {
+  const cluster = new MemoryCluster(['alice', 'bob']);
+  const alice = testParty(cluster, 'alice');
+  const before = testParty(cluster, 'bob');
+  const given = new AbortController();
+  const gone = failure(before.session({ signal: given.signal }, async () => {}));
+  await settle();
+  given.abort(new MpcError('INTERRUPTED', 'interrupted'));
+  await gone;
+  before.mailbox.close();
+  await settle();
+  cluster.lose('bob');
+  await settle();
+  const again = testParty(cluster, 'bob').session({}, async () => 'both');
+  await settle();
+  assert.equal(await alice.session({}, async () => 'both'), 'both');
+  assert.equal(await again, 'both');
+});
+
 test('a peer lost before all hellos are here cannot have ended well', async () => {
   const { cluster, party } = gathering(['alice', 'bob', 'charlie']);
   const alice = failure(party('alice').session({}, async () => {}));
