@@ -14,6 +14,7 @@ import type { PartyName } from '../core/errors.js';
 import { MpcError } from '../core/errors.js';
 import { curveByName } from '../curve/curve.js';
 import { messageDigest } from '../curve/ecdsa.js';
+import { engineName } from '../math/modpow.js';
 import { securityLevel } from '../math/params.js';
 import { paillierMultiplication } from '../multiplication/paillier.js';
 import { recipientFromPem } from '../pve/recipient.js';
@@ -85,6 +86,11 @@ export async function runParty(options: PartyOptions): Promise<PartyResult> {
     message,
     messageHash: toHex(messageDigest(new TextEncoder().encode(message))),
   });
+
+  if (engineName() === 'bigint') {
+    const reason = 'OpenSSL cannot do it here: slow, and not in constant time';
+    options.logger.warn({ reason }, 'exponentiation falls back to BigInt');
+  }
 
   // Ends what runs in the background when the run is over, whatever the reason.
   const over = new AbortController();
