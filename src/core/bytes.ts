@@ -1,13 +1,13 @@
 /** Byte strings: hex, concatenation, big-endian integers, constant-time comparison, and wiped secrets. */
-import { randomBytes as osRandomBytes, timingSafeEqual } from 'node:crypto';
+import { randomFillSync, timingSafeEqual } from 'node:crypto';
 import { inspect } from 'node:util';
 import { invariant } from './errors.js';
 
 /** A source of `length` uniformly random bytes. Code below the party layer is given one and never picks its own. */
 export type Random = (length: number) => Uint8Array;
 
-/** The operating system's generator. */
-export const randomBytes: Random = (length) => new Uint8Array(osRandomBytes(length));
+/** The operating system's generator. It fills the very array that the caller gets, and may wipe. */
+export const randomBytes: Random = (length) => randomFillSync(new Uint8Array(length));
 
 /** Lower-case hex of `bytes`. */
 export const toHex = (bytes: Uint8Array): string =>
@@ -16,7 +16,17 @@ export const toHex = (bytes: Uint8Array): string =>
 /** Bytes of a lower- or upper-case hex string of even length, or `undefined` when it is not one. */
 export function fromHex(text: string): Uint8Array | undefined {
   if (text.length % 2 !== 0 || !/^[0-9a-fA-F]*$/.test(text)) return undefined;
-  return new Uint8Array(Buffer.from(text, 'hex'));
+  return parseHex(text);
+}
+
+/**
+ * Bytes of well-formed hex, and no second copy of them: `Buffer.from` would leave one in the pool that all of Node
+ * shares, where nobody can wipe it.
+ */
+function parseHex(hex: string): Uint8Array {
+  const bytes = new Uint8Array(hex.length / 2);
+  Buffer.from(bytes.buffer).write(hex, 'hex');
+  return bytes;
 }
 
 export function concatBytes(...parts: readonly Uint8Array[]): Uint8Array {
@@ -49,7 +59,7 @@ export function bigintToBytes(value: bigint, length?: number): Uint8Array {
     invariant(hex.length <= 2 * length, 'bigintToBytes: value too long');
     hex = hex.padStart(2 * length, '0');
   }
-  return new Uint8Array(Buffer.from(hex, 'hex'));
+  return parseHex(hex);
 }
 
 /** Number of bits of |value|; 0 for 0. */

@@ -60,6 +60,14 @@ function ownerOf({ ownKey }: OwnKeySecret): Owner {
   return { key, pedersen: RingPedersenOwner.fromBytes(key, ownKey.subarray(modulusBytes)) };
 }
 
+/** The bytes of {@link OwnKeySecret}; a secret that the caller wipes. */
+function ownKeyBytes({ key, pedersen }: Owner): Uint8Array {
+  const parts = [key.toBytes(), pedersen.toBytes()];
+  const bytes = concatBytes(...parts);
+  for (const part of parts) part.fill(0);
+  return bytes;
+}
+
 /** A peer's parameters as keys, or `undefined` when they are not even of the right shape. */
 function parseParameters({ N, s, t }: Parameters, level: SecurityLevel) {
   const key = PublicKey.parse(N, level);
@@ -107,7 +115,7 @@ export const makeKeys = defineJob(
     return {
       parameters: { N, s, t } satisfies Parameters,
       prm: prm.prove(input.context, { pedersen }, { kappa: pedersen.kappa, phi: key.phi }, random),
-      secret: { ownKey: concatBytes(key.toBytes(), pedersen.toBytes()) },
+      secret: { ownKey: ownKeyBytes({ key, pedersen }) },
     };
   },
 );

@@ -87,19 +87,22 @@ export class PaillierSetup implements MultiplicationSetup {
 
   async open(use: Use): Promise<Opened> {
     const chi = this.curve.randomScalar(use.run.random);
+    using chiSecret = this.#secretScalar(chi);
     const message1 = await use.run.compute(
       jobs.open,
       {
         ...this.#pair(use),
         context: this.#context(use, use.run.self),
-        secret: { ownKey: this.ownKey.bytes, chi: this.curve.scalarBytes(chi) },
+        secret: { ownKey: this.ownKey.bytes, chi: chiSecret.bytes },
       },
       use.peer,
     );
     return { message1, chi };
   }
 
-  async respond(use: Use, message1: unknown, [a0, a1]: ScalarPair) {
+  async respond(use: Use, message1: unknown, inputs: ScalarPair) {
+    using a0 = this.#secretScalar(inputs[0]);
+    using a1 = this.#secretScalar(inputs[1]);
     const answer = await use.run.compute(
       jobs.respond,
       {
@@ -107,7 +110,7 @@ export class PaillierSetup implements MultiplicationSetup {
         receiverContext: this.#context(use, use.peer),
         senderContext: this.#context(use, use.run.self),
         message1: message1 as jobs.Message1,
-        secret: { ownKey: this.ownKey.bytes, a: [this.curve.scalarBytes(a0), this.curve.scalarBytes(a1)] },
+        secret: { ownKey: this.ownKey.bytes, a: [a0.bytes, a1.bytes] },
       },
       use.peer,
     );
@@ -135,6 +138,10 @@ export class PaillierSetup implements MultiplicationSetup {
 
   #pair({ peer }: Use) {
     return { level: this.level.bits, q: this.curve.q, peer: ofPeer(this.peers, peer) };
+  }
+
+  #secretScalar(k: bigint): Secret {
+    return Secret.own(this.curve.scalarBytes(k));
   }
 
   #context({ run, sid, step, peer }: Use, prover: PartyName): ProofContext {

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { test } from 'node:test';
 import { format, inspect } from 'node:util';
 import * as fc from 'fast-check';
@@ -100,6 +102,31 @@ test('random bytes are as many as asked for, and differ', () => {
   assert.equal(randomBytes(0).length, 0);
   assert.equal(randomBytes(33).length, 33);
   assert.ok(!equalBytes(randomBytes(16), randomBytes(16)));
+});
+
+test('random bytes have no twin: the generator fills the very array that is handed out', (context) => {
+  const fill = context.mock.method(crypto, 'randomFillSync');
+  syncBuiltinESMExports();
+  try {
+    const bytes = randomBytes(16);
+    assert.equal(fill.mock.calls[0]?.arguments[0], bytes);
+  } finally {
+    fill.mock.restore();
+    syncBuiltinESMExports();
+  }
+});
+
+test('the bytes of an integer or of hex leave no copy in the pool that buffers share', () => {
+  const pool = () => Buffer.from(Buffer.from('00', 'hex').buffer);
+  for (const convert of [bigintToBytes, (value: bigint) => fromHex(value.toString(16))!]) {
+    const before = pool();
+    const bytes = convert(bytesToBigint(randomBytes(32)) | (1n << 255n));
+    assert.equal(bytes.buffer.byteLength, 32);
+    for (const buffer of [before, pool()]) {
+      assert.ok(buffer.length > 32);
+      assert.ok(!buffer.includes(Buffer.from(bytes.buffer)));
+    }
+  }
 });
 
 // Secret

@@ -1,13 +1,16 @@
 // The Paillier multiplication: its products are right, and neither message is accepted when altered or replayed.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { randomBytes } from '#src/core/bytes.js';
+import { bigintToBytes, bytesToBigint, randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
 import { curveByName } from '#src/curve/curve.js';
 import type { MultiplicationSetup, ScalarPair, Use } from '#src/multiplication/multiplication.js';
-import type { Message1, Message2 } from '#src/multiplication/paillier-jobs.js';
+import { type Message1, type Message2, makeKeys } from '#src/multiplication/paillier-jobs.js';
+import { PrivateKey } from '#src/paillier/keys.js';
+import { RingPedersenOwner } from '#src/paillier/ring-pedersen.js';
 import type { Run } from '#src/rounds/run.js';
 import { inlineCompute } from '#src/work/inline.js';
+import { secretsIn } from '#src/work/secrets.js';
 import { errorAt, runParties } from '../support/memory-network.js';
 import { testPrivateKey } from '../support/primes.js';
 import { quickSetups, setUpAt, testMultiplication } from '../support/protocols.js';
@@ -107,6 +110,36 @@ test('the receiver refuses a second message that is altered, replayed or meant f
   await refused({ D, aff }, use('alice', 'charlie'));
   const again = await stateOf('alice').open(use('alice', 'bob'));
   assert.equal(await stateOf('alice').finish(use('alice', 'bob'), again, message2), undefined);
+});
+
+test('scalars that go to a job as bytes are wiped when it has ended', async () => {
+  const scalars: Uint8Array[] = [];
+  const watched = (at: Use): Use => {
+    const run: Pick<Run, 'compute'> = {
+      compute: (job, input) => {
+        scalars.push(...secretsIn(input).filter(({ length }) => length === 32));
+        return compute(job, input);
+      },
+    };
+    return { ...at, run: { ...at.run, ...run } };
+  };
+  const opened = await stateOf('alice').open(watched(use('alice', 'bob')));
+  const answer = await stateOf('bob').respond(watched(use('bob', 'alice')), opened.message1, [1n, 2n]);
+  assert.ok(answer);
+  assert.deepEqual(scalars, new Array(3).fill(new Uint8Array(32)));
+});
+
+test('the keys made from two primes are nowhere but in the output', async (context) => {
+  const parts = [PrivateKey, RingPedersenOwner].map(
+    ({ prototype }) => context.mock.method(prototype as { toBytes(): Uint8Array }, 'toBytes').mock,
+  );
+  const { p1, p2 } = testPrivateKey(0);
+  const secret = { p1: bigintToBytes(p1), p2: bigintToBytes(p2) };
+  const proofContext = { sid: new Uint8Array(32), step: 'test', curve: 'P-256', prover: 'alice' } as const;
+  const input = { level: 112, context: { ...proofContext, verifier: '*' }, secret } as const;
+  const { ownKey } = (await compute(makeKeys, input)).secret;
+  assert.equal(bytesToBigint(ownKey.subarray(0, 128)), p1);
+  for (const { calls } of parts) assert.deepEqual(calls[0]?.result, new Uint8Array(calls[0]!.result!.length));
 });
 
 test('two owners of one modulus are both named, and each of them names the other', async () => {
