@@ -95,13 +95,14 @@ test('a demo goes through every step with every party, and its backups can be ve
   assert.match(recovered.stdout, /^✓ The backup opens to bob's share of the key .* \(epoch 1\)\n/);
 });
 
-test('a party that fails ends the demo, which names it and takes its exit status', async () => {
+test('a party that fails ends the demo, which names it and takes its exit status', async (t) => {
   const { cwd, ports } = await place('port', ['alice', 'bob']);
   const squatter = createServer().listen(ports[1], HOST);
+  t.after(() => squatter.close());
   await once(squatter, 'listening');
   const { status, stdout, stderr } = await command(['demo'], { cwd });
   assert.equal(status, 2);
-  assert.match(stdout, /\n\[bob\] ✗ .*127\.0\.0\.1/);
+  assert.match(stdout, /(^|\n)\[bob\] ✗ .*127\.0\.0\.1/);
   assert.match(stderr, /^ecdsa-mpc: bob: .*127\.0\.0\.1.*\nhint: .*\n$/);
 
   // The same on what seems to be a terminal.
@@ -132,6 +133,19 @@ test('an interrupted demo ends with all of its parties', async () => {
   const { status, stderr } = await running.ended;
   assert.equal(status, 130);
   assert.match(stderr, /(^|\n)ecdsa-mpc: interrupted\n$/);
+  await abandoned(ports);
+});
+
+test('a party that is killed ends the demo, which says so', async () => {
+  const { cwd, ports } = await place('murder', ['alice', 'bob']);
+  const suicide = `if (process.argv.includes('--self=bob')) setTimeout(() => process.kill(process.pid, 'SIGKILL'), 500)`;
+  const NODE_OPTIONS = `--import=data:text/javascript,${encodeURIComponent(suicide)}`;
+  const { status, stderr } = await command(['demo', '--json'], {
+    cwd,
+    env: { ...process.env, NODE_OPTIONS },
+  });
+  assert.equal(status, 3);
+  assert.match(stderr, /(^|\n)ecdsa-mpc: bob: was killed by SIGKILL\nhint: .*--self bob.*\n$/);
   await abandoned(ports);
 });
 
