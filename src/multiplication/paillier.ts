@@ -88,47 +88,35 @@ export class PaillierSetup implements MultiplicationSetup {
   async open(use: Use): Promise<Opened> {
     const chi = this.curve.randomScalar(use.run.random);
     using chiSecret = this.#secretScalar(chi);
-    const message1 = await use.run.compute(
-      jobs.open,
-      {
-        ...this.#pair(use),
-        context: this.#context(use, use.run.self),
-        secret: { ownKey: this.ownKey.bytes, chi: chiSecret.bytes },
-      },
-      use.peer,
-    );
+    const message1 = await use.run.compute(jobs.open, {
+      ...this.#pair(use),
+      context: this.#context(use, use.run.self),
+      secret: { ownKey: this.ownKey.bytes, chi: chiSecret.bytes },
+    });
     return { message1, chi };
   }
 
   async respond(use: Use, message1: unknown, inputs: ScalarPair) {
     using a0 = this.#secretScalar(inputs[0]);
     using a1 = this.#secretScalar(inputs[1]);
-    const answer = await use.run.compute(
-      jobs.respond,
-      {
-        ...this.#pair(use),
-        receiverContext: this.#context(use, use.peer),
-        senderContext: this.#context(use, use.run.self),
-        message1: message1 as jobs.Message1,
-        secret: { ownKey: this.ownKey.bytes, a: [a0.bytes, a1.bytes] },
-      },
-      use.peer,
-    );
+    const answer = await use.run.compute(jobs.respond, {
+      ...this.#pair(use),
+      receiverContext: this.#context(use, use.peer),
+      senderContext: this.#context(use, use.run.self),
+      message1: message1 as jobs.Message1,
+      secret: { ownKey: this.ownKey.bytes, a: [a0.bytes, a1.bytes] },
+    });
     return answer && { message2: { D: answer.D, aff: answer.aff }, c: takeScalars(answer.secret) };
   }
 
   async finish(use: Use, { message1 }: Opened, message2: unknown): Promise<ScalarPair | undefined> {
-    const result = await use.run.compute(
-      jobs.finish,
-      {
-        ...this.#pair(use),
-        context: this.#context(use, use.peer),
-        C: (message1 as jobs.Message1).C,
-        message2: message2 as jobs.Message2,
-        secret: { ownKey: this.ownKey.bytes },
-      },
-      use.peer,
-    );
+    const result = await use.run.compute(jobs.finish, {
+      ...this.#pair(use),
+      context: this.#context(use, use.peer),
+      C: (message1 as jobs.Message1).C,
+      message2: message2 as jobs.Message2,
+      secret: { ownKey: this.ownKey.bytes },
+    });
     return result && takeScalars(result.secret);
   }
 
@@ -226,16 +214,12 @@ async function setup(
     const moduli = peerMap(run.parties, (party) => (party === run.self ? own : ofPeer(parameters, party)).N);
     await run.check('Paillier modulus that nobody else has', (peer) => !isRepeated(moduli, peer));
     await run.check('ring-Pedersen parameters (prm)', async (peer) => {
-      const valid = await run.compute(
-        jobs.verifyPrm,
-        {
-          level: level.bits,
-          context: context(peer, '*'),
-          parameters: ofPeer(parameters, peer),
-          prm: ofPeer(opened, peer).prm,
-        },
-        peer,
-      );
+      const valid = await run.compute(jobs.verifyPrm, {
+        level: level.bits,
+        context: context(peer, '*'),
+        parameters: ofPeer(parameters, peer),
+        prm: ofPeer(opened, peer).prm,
+      });
       tick();
       return valid;
     });
@@ -252,16 +236,12 @@ async function setup(
         secret: { ownKey: ownKey.bytes },
       }),
       peerMapAsync(run.peers, async (peer) => {
-        const proof = await run.compute(
-          jobs.proveFac,
-          {
-            level: level.bits,
-            context: context(run.self, peer, coin),
-            verifier: ofPeer(parameters, peer),
-            secret: { ownKey: ownKey.bytes },
-          },
-          peer,
-        );
+        const proof = await run.compute(jobs.proveFac, {
+          level: level.bits,
+          context: context(run.self, peer, coin),
+          verifier: ofPeer(parameters, peer),
+          secret: { ownKey: ownKey.bytes },
+        });
         tick();
         return { fac: proof };
       }),
@@ -270,19 +250,15 @@ async function setup(
     const proved = await run.broadcastAndExchange(rounds.prove, { mod: modProof }, facProofs);
     await run.check('Paillier–Blum modulus (mod) without small factors (fac)', async (peer) => {
       const { broadcast, direct } = ofPeer(proved, peer);
-      const valid = await run.compute(
-        jobs.verifyModulus,
-        {
-          level: level.bits,
-          modContext: context(peer, '*', coin),
-          facContext: context(peer, run.self, coin),
-          parameters: ofPeer(parameters, peer),
-          mod: broadcast.mod,
-          fac: direct.fac,
-          secret: { ownKey: ownKey.bytes },
-        },
-        peer,
-      );
+      const valid = await run.compute(jobs.verifyModulus, {
+        level: level.bits,
+        modContext: context(peer, '*', coin),
+        facContext: context(peer, run.self, coin),
+        parameters: ofPeer(parameters, peer),
+        mod: broadcast.mod,
+        fac: direct.fac,
+        secret: { ownKey: ownKey.bytes },
+      });
       tick();
       return valid;
     });

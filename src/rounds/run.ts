@@ -102,14 +102,11 @@ export interface Job<I, O> {
   readonly run: (input: I, context: JobContext) => O | Promise<O>;
 }
 
-/**
- * Runs a job somewhere. Jobs of one `affinity` (a peer's name) run on one thread, whose caches stay warm.
- * Rejects with the job's own error, or with the reason of `signal` as soon as that is aborted.
- */
+/** Runs a job somewhere. Rejects with the job's own error, or with the reason of `signal` as soon as that is aborted. */
 export type Compute = <I, O>(
   job: Job<I, O>,
   input: I,
-  options?: { readonly affinity?: string; readonly signal?: AbortSignal },
+  options?: { readonly signal?: AbortSignal },
 ) => Promise<O>;
 
 /**
@@ -161,7 +158,7 @@ export interface Run {
   /** Ends the session for a failure that the participants caused together: `EQUIVOCATION`, nobody by name. */
   fail(reason: string): never;
 
-  compute<I, O>(job: Job<I, O>, input: I, affinity?: PartyName): Promise<O>;
+  compute<I, O>(job: Job<I, O>, input: I): Promise<O>;
 
   readonly progress: Progress;
 }

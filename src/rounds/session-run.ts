@@ -156,11 +156,10 @@ export class SessionRun implements Run {
     throw new MpcError('EQUIVOCATION', `${reason}: someone among ${quorum} cheated, nobody can be named`);
   }
 
-  compute<I, O>(job: Job<I, O>, input: I, affinity?: PartyName): Promise<O> {
+  compute<I, O>(job: Job<I, O>, input: I): Promise<O> {
     return kept(async () => {
       this.#channel.throwIfFailed();
-      const { signal } = this;
-      return await this.#compute(job, input, affinity === undefined ? { signal } : { signal, affinity });
+      return await this.#compute(job, input, { signal: this.signal });
     });
   }
 

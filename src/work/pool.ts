@@ -1,7 +1,6 @@
 /**
  * Jobs in worker threads, so that sockets keep answering and several cores are used. Each lane is one thread with a
- * queue of its own: what must share a thread (the work for one peer, whose exponentiation objects are cached there)
- * names an affinity and always lands on the same lane.
+ * queue of its own.
  */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
@@ -20,7 +19,6 @@ interface Lane {
 
 export class WorkerPool {
   readonly #lanes: readonly Lane[];
-  readonly #laneOf = new Map<string, Lane>();
   /** Aborts everything that has not ended when the pool closes. */
   readonly #closing = new AbortController();
 
@@ -32,14 +30,17 @@ export class WorkerPool {
   readonly compute: Compute = async <I, O>(
     { module, name }: { readonly module: string; readonly name: string },
     input: I,
-    { affinity, signal }: { readonly affinity?: string; readonly signal?: AbortSignal } = {},
+    { signal }: { readonly signal?: AbortSignal } = {},
   ): Promise<O> => {
     throwIfAborted(this.#closing.signal);
     throwIfAborted(signal);
     const flag = new Int32Array(new SharedArrayBuffer(4));
     const task: Task = { module, name, input: withCopiedSecrets(input), flag };
-    const lane = this.#choose(affinity);
-    return (await this.#run(lane, task, signal)) as O;
+    return (await this.#run(
+      least(this.#lanes, ({ load }) => load),
+      task,
+      signal,
+    )) as O;
   };
 
   /**
@@ -49,17 +50,6 @@ export class WorkerPool {
   async close(): Promise<void> {
     this.#closing.abort(new MpcError('INTERRUPTED', 'the worker threads are closing'));
     await Promise.all(this.#lanes.map((lane) => lane.pool?.destroy()));
-  }
-
-  /** The lane of `affinity`; a new affinity gets the lane with the fewest, work without one the least busy lane. */
-  #choose(affinity: string | undefined): Lane {
-    if (affinity === undefined) return least(this.#lanes, (lane) => lane.load);
-    const taken = [...this.#laneOf.values()];
-    const lane =
-      this.#laneOf.get(affinity) ??
-      least(this.#lanes, (candidate) => taken.filter((other) => other === candidate).length);
-    this.#laneOf.set(affinity, lane);
-    return lane;
   }
 
   /** Rejects as soon as the result is no longer wanted; the thread then goes on until the job notices. */

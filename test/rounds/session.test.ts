@@ -270,7 +270,7 @@ test('jobs and progress go where the session was told', async () => {
   const outcomes = await runParties(['alice', 'bob'], (party) =>
     party.session({ progress: (...report) => seen.push(report) }, async (run) => {
       run.progress('squares', 1, 2);
-      return run.compute(square, { x: 12n }, 'bob');
+      return run.compute(square, { x: 12n });
     }),
   );
   assert.deepEqual(valuesOf(outcomes), [144n, 144n]);

@@ -57,7 +57,9 @@ const marks: string[] = [];
 
 export const marksLeft = job('marks left', (_: null) => marks);
 
-export const forever = job('forever', (_: null) => {
+/** Says when it is running, and never looks up. */
+export const forever = job('forever', (running: Int32Array | null) => {
+  if (running) Atomics.store(running, 0, 1);
   for (;;) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1000);
 });
 
