@@ -3,6 +3,7 @@ import { equalBytes, Secret } from '../core/bytes.js';
 import type { SecurityBits } from '../math/params.js';
 import type { PrimeSource } from '../multiplication/paillier.js';
 import { safePrime } from '../multiplication/paillier-jobs.js';
+import { whenAborted } from '../rounds/abort-signal.js';
 import type { Compute } from '../rounds/run.js';
 
 /**
@@ -30,24 +31,42 @@ export class PrimeStock implements Disposable {
     }
   }
 
-  /** Two different primes: those that have been looked for longest, or new ones. */
-  readonly take: PrimeSource = async () => {
-    const first = await this.#next();
-    for (;;) {
-      const second = await this.#next();
-      if (!equalBytes(first.bytes, second.bytes)) return [first, second];
-      second.dispose();
+  /**
+   * Two different primes: those that have been looked for longest, or new ones. Rejects as soon as `signal` is
+   * aborted; what it had taken is wiped.
+   */
+  readonly take: PrimeSource = async (signal) => {
+    const first = await this.#next(signal);
+    try {
+      for (;;) {
+        const second = await this.#next(signal);
+        if (!equalBytes(first.bytes, second.bytes)) return [first, second];
+        second.dispose();
+      }
+    } catch (error) {
+      first.dispose();
+      throw error;
     }
   };
 
   [Symbol.dispose](): void {
-    for (const search of this.#searches.splice(0)) {
-      search.then((prime) => prime.dispose()).catch(() => {});
-    }
+    for (const search of this.#searches.splice(0)) wipe(search);
   }
 
-  #next(): Promise<Secret> {
+  #next(signal: AbortSignal): Promise<Secret> {
     if (this.#searches.length === 0) this.prepare(1);
-    return this.#searches.shift()!;
+    const search = this.#searches.shift()!;
+    return new Promise((resolve, reject) => {
+      const stopListening = whenAborted(signal, (reason) => {
+        wipe(search);
+        reject(reason);
+      });
+      search.then(resolve, reject).finally(stopListening);
+    });
   }
+}
+
+/** Wipes the prime that a search finds. */
+function wipe(search: Promise<Secret>): void {
+  search.then((prime) => prime.dispose()).catch(() => {});
 }
