@@ -4,8 +4,9 @@ import { test } from 'node:test';
 import { randomBytes } from '#src/core/bytes.js';
 import { MpcError, type PartyName } from '#src/core/errors.js';
 import { abortFrame } from '#src/rounds/blame.js';
-import { encodeFrame } from '#src/rounds/frames.js';
+import { decodeFrame, encodeFrame } from '#src/rounds/frames.js';
 import { Mailbox } from '#src/rounds/mailbox.js';
+import type { Network } from '#src/rounds/network.js';
 import type { Run } from '#src/rounds/run.js';
 import { confirmRound } from '#src/rounds/run.js';
 import { withSession } from '#src/rounds/session.js';
@@ -406,25 +407,70 @@ test('a peer lost before all hellos are here cannot have ended well', async () =
   await bob;
 });
 
-test('a network that fails otherwise is no peer’s fault', async () => {
-  const network = new MemoryCluster(['alice', 'bob']).network('alice');
-  network.send = async () => {
-    throw new Error('socket on fire');
+/** How alice's session with bob ends over a network whose `send` is this one. */
+function overNetwork(send: Network['send'], signal: AbortSignal, mailbox?: (mailbox: Mailbox) => void) {
+  const cluster = new MemoryCluster(['alice', 'bob']);
+  const bob = testParty(cluster, 'bob');
+  const network = cluster.network('alice');
+  const through = network.send;
+  network.send = async (to, bytes) => {
+    await send(to, bytes);
+    return through(to, bytes);
   };
-  const { signal } = new AbortController();
   const { parties } = network;
   const compute = inlineCompute(randomBytes);
   const options = {
     operation: 'test',
     parties,
     descriptor: {},
-    rounds: [],
+    rounds: ROUNDS,
     random: randomBytes,
     compute,
-    signal,
   };
-  const error = await failure(withSession(new Mailbox(network), options, async () => {}));
-  assert.equal(summary(error), 'BUG [] socket on fire');
+  const opened = new Mailbox(network);
+  mailbox?.(opened);
+  failure(bob.session({ rounds: ROUNDS, signal }, converse)).catch(() => {});
+  return outcomeOf(withSession(opened, { ...options, signal }, converse));
+}
+
+test('a network that fails otherwise is no peer’s fault', async () => {
+  const onFire = async () => {
+    throw new Error('socket on fire');
+  };
+  const outcome = await overNetwork(onFire, new AbortController().signal);
+  assert('error' in outcome);
+  assert.equal(summary(outcome.error), 'BUG [] socket on fire');
+});
+
+test('a peer that takes no messages is waited for, and named at the time-out', async () => {
+  const timer = new AbortController();
+  let sent = 0;
+  const fullQueue: Network['send'] = (_to, bytes) => {
+    const { kind } = decodeFrame(bytes);
+    if (kind === 'waiting') sent += 1;
+    return kind === 'hello' ? Promise.resolve() : new Promise(() => {});
+  };
+  let announce = () => {};
+  const result = overNetwork(fullQueue, timer.signal, (mailbox) => {
+    announce = () => mailbox.announceWaiting();
+  });
+  await settle();
+  // Notes do not pile up behind the messages.
+  for (let times = 0; times < 5; times += 1) announce();
+  assert.equal(sent, 1);
+  timer.abort(new MpcError('TIMEOUT', 'timed out'));
+  const outcome = await result;
+  assert('error' in outcome);
+  assert.equal(summary(outcome.error), 'TIMEOUT [bob] timed out: not heard from bob (taking a message)');
+});
+
+test('a session that has failed before it began sends nothing but that', async () => {
+  const kinds: string[] = [];
+  const record: Network['send'] = async (_to, bytes) => {
+    kinds.push(decodeFrame(bytes).kind);
+  };
+  await overNetwork(record, AbortSignal.abort(new MpcError('INTERRUPTED', 'interrupted')));
+  assert.deepEqual(kinds, ['abort']);
 });
 
 // Restarts
