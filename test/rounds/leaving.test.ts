@@ -22,7 +22,7 @@ import {
   testParty,
   valueAt,
 } from '../support/memory-network.js';
-import { drop, tamper } from '../support/tamper.js';
+import { drop, firstOf, tamper } from '../support/tamper.js';
 import { BRIEF, converse, first, last, PARTIES, ROUNDS, summary } from './protocol.js';
 
 async function settle(turns = 20): Promise<void> {
@@ -138,6 +138,25 @@ test('a peer that says it is at work is reported so, and its note goes when it s
   );
   assert.equal((await failure(bob)).code, 'TIMEOUT');
 });
+
+test('what a peer said it waits for is out of date once it speaks', async () => {
+  const timer = new AbortController();
+  const { party } = gathering(['alice', 'bob']);
+  const alice = failure(party('alice').session({ rounds: BRIEF, signal: timer.signal }, idle));
+  const bob = failure(party('bob').session({ rounds: BRIEF, signal: timer.signal }, idle));
+  party('bob').mailbox.announceWaiting();
+  await settle();
+  timer.abort(new MpcError('TIMEOUT', 'timed out'));
+  const messages = [(await alice).message, (await bob).message];
+  for (const message of messages)
+    assert.equal(message, 'timed out: this party was still at work after the opening');
+});
+
+/** Does nothing until the session fails. */
+async function idle(run: Run): Promise<never> {
+  while (!run.signal.aborted) await new Promise(setImmediate);
+  throw run.signal.reason;
+}
 
 test('any other reason to give up is the failure itself, at once', async () => {
   const stop = new AbortController();
@@ -440,6 +459,85 @@ test('a network that fails otherwise is no peer’s fault', async () => {
   const outcome = await overNetwork(onFire, new AbortController().signal);
   assert('error' in outcome);
   assert.equal(summary(outcome.error), 'BUG [] socket on fire');
+});
+
+test('a message that the network refuses since its peer has left: only what comes from it would be missed', async () => {
+  const refusing: Network['send'] = async (to, bytes) => {
+    const frame = decodeFrame(bytes);
+    const left = new MpcError('PEER_LEFT', `${to} is gone for good`, { culprits: [to] });
+    if (frame.kind === 'round' && frame.round === 'note') throw left;
+  };
+  const cluster = new MemoryCluster(['alice', 'bob']);
+  const network = cluster.network('alice');
+  const through = network.send;
+  network.send = (to, bytes) => refusing(to, bytes).then(() => through(to, bytes));
+  const note = confirmRound('test', 'note');
+  const rounds = [last, note, first];
+  const { parties } = network;
+  const { signal } = new AbortController();
+  const compute = inlineCompute(randomBytes);
+  const options = {
+    operation: 'test',
+    parties,
+    descriptor: {},
+    rounds,
+    random: randomBytes,
+    compute,
+    signal,
+  };
+  const reached: string[] = [];
+  const alice = failure(
+    withSession(new Mailbox(network), options, async (run) => {
+      await run.confirm(last, run.sid);
+      await run.exchange(note, new Map([['bob', run.sid]]), []);
+      reached.push('note');
+      await run.broadcast(first, run.random(32));
+    }),
+  );
+  const bob = failure(
+    testParty(cluster, 'bob').session({ rounds }, async (run) => {
+      await run.confirm(last, run.sid);
+      await idle(run);
+    }),
+  );
+  assert.equal(
+    summary(await alice),
+    'PEER_LEFT [bob] bob is gone for good, while bob was waited for in test round 1',
+  );
+  assert.deepEqual(reached, ['note']);
+  await bob;
+});
+
+test('a session that has failed sends nothing more', async () => {
+  const sent: string[] = [];
+  const record: Intercept = (from, _to, bytes) => {
+    const frame = decodeFrame(bytes);
+    if (from === 'alice') sent.push(frame.kind === 'round' ? frame.round : frame.kind);
+    return undefined;
+  };
+  const outcomes = await runParties(
+    ['alice', 'bob'],
+    (party) =>
+      party.session({ rounds: BRIEF }, async (run) => {
+        await run.broadcast(first, run.random(32));
+        if (run.self === 'bob') throw new Error('bob is broken');
+        await idle(run).catch(() => {});
+        await run.confirm(last, run.sid);
+      }),
+    { intercept: record },
+  );
+  assert.equal(errorAt(outcomes, 'alice').code, 'PEER_ABORTED');
+  assert.deepEqual(sent, ['hello', 'hello echo', '1', '1 echo', 'abort']);
+});
+
+test('an abort that arrives together with the last hello echo is not missed', async () => {
+  const abort = encodeFrame(abortFrame('test', new MpcError('PROTOCOL', 'charlie cheats')));
+  const together = tamper({ from: 'bob', kind: 'hello echo' }, (bytes) => [bytes, abort]);
+  const silent = tamper({ from: 'bob', kind: 'round' }, drop);
+  const { party } = gathering(['alice', 'bob'], firstOf(together, silent));
+  const results = ['alice', 'bob'].map((name) => failure(party(name).session({ rounds: ROUNDS }, converse)));
+  assert.equal((await results[0]!).code, 'PEER_ABORTED');
+  await results[1];
 });
 
 test('a peer that takes no messages is waited for, and named at the time-out', async () => {

@@ -113,6 +113,30 @@ test('parties may open minutes apart: what came early waits', async () => {
   for (const { sum } of await Promise.all(results)) assert.equal(sum, 6n);
 });
 
+test('hello echo and first message of a peer that is ahead wait for the last hello', async () => {
+  // Whatever charlie sends alice arrives only after bob's message of the first round.
+  const held: Uint8Array[] = [];
+  let ahead = false;
+  const cluster = new MemoryCluster(['alice', 'bob', 'charlie'], (from, to, bytes) => {
+    if (to !== 'alice' || ahead) return undefined;
+    if (from === 'charlie') {
+      held.push(bytes);
+      return [];
+    }
+    const frame = decodeFrame(bytes);
+    ahead = frame.kind === 'round' && frame.round === '1';
+    if (ahead) setImmediate(() => cluster.deliver('charlie', 'alice', ...held));
+    return undefined;
+  });
+  const parties = cluster.parties.map((name) => testParty(cluster, name));
+  const results = await Promise.all(parties.map((party) => party.session({ rounds: ROUNDS }, converse)));
+  assert.deepEqual(
+    results.map(({ sum }) => sum),
+    [3n, 3n, 3n],
+  );
+  assert.ok(held.length > 0);
+});
+
 test('several operations at a time: the failure of one does not disturb the others', async () => {
   const outcomes = await runParties(PARTIES, async (party) => {
     const good = ['a', 'b', 'c'].map((operation) => party.session({ operation, rounds: ROUNDS }, converse));

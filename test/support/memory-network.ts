@@ -37,7 +37,7 @@ export class MemoryCluster {
       send: async (to, bytes) => {
         if (this.#handlers.get(self) !== handlers) return;
         if (this.#lost.has(to)) throw lossOf(to);
-        for (const arriving of this.#intercept(self, to, bytes) ?? [bytes]) this.deliver(self, to, arriving);
+        this.deliver(self, to, ...(this.#intercept(self, to, bytes) ?? [bytes]));
       },
       subscribe: (handler) => {
         handlers.add(handler);
@@ -46,10 +46,11 @@ export class MemoryCluster {
     };
   }
 
-  /** `bytes` arrive at `to` as sent by `from`, after all that came before. */
-  deliver(from: PartyName, to: PartyName, bytes: Uint8Array): void {
+  /** The frames arrive at `to` as sent by `from`, all at once, after all that came before. */
+  deliver(from: PartyName, to: PartyName, ...frames: readonly Uint8Array[]): void {
     setImmediate(() => {
-      for (const handler of this.#handlers.get(to) ?? []) handler.message(from, bytes);
+      for (const bytes of frames)
+        for (const handler of this.#handlers.get(to) ?? []) handler.message(from, bytes);
     });
   }
 
