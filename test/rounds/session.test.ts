@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '#src/core/bytes.js';
 import { encode } from '#src/core/codec.js';
-import type { MpcError, PartyName } from '#src/core/errors.js';
+import { MpcError, type PartyName } from '#src/core/errors.js';
 import { hash } from '#src/core/transcript.js';
 import { decodeFrame } from '#src/rounds/frames.js';
 import { confirmRound, type HeldSharing, peerMap, type Run } from '#src/rounds/run.js';
@@ -414,6 +414,20 @@ test('a bug: participants that are no list of this cluster', async () => {
         await assert.rejects(party.session({ parties }, sidOf), { code: 'BUG' }, parties.join());
   });
   valuesOf(outcomes);
+});
+
+test('at most 64 participants, and names of at most 80 characters', async () => {
+  const names = Array.from({ length: 65 }, (_, index) => `party-${index}`);
+  const alone = testParty(new MemoryCluster(names), 'party-0');
+  const signal = AbortSignal.abort(new MpcError('INTERRUPTED', 'interrupted'));
+  const open = (count: number, nameLength: number, operation: string) => {
+    const rounds = [confirmRound('test', 'x'.repeat(nameLength - 'test round '.length))];
+    return alone.session({ operation, parties: names.slice(0, count), rounds, signal }, sidOf);
+  };
+  await assert.rejects(open(64, 80, 'o'.repeat(80)), { code: 'INTERRUPTED' });
+  await assert.rejects(open(65, 80, 'a'), { code: 'BUG', message: /too many participants/ });
+  await assert.rejects(open(2, 81, 'b'), { code: 'BUG', message: /is too long/ });
+  await assert.rejects(open(2, 80, 'o'.repeat(81)), { message: /operation/ });
 });
 
 test('a bug: an operation opened twice, or used after its end', async () => {
