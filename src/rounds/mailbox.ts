@@ -3,8 +3,7 @@
  * is not open here yet waits, within bounds per peer; what comes for one that has ended is dropped.
  */
 import { equalBytes } from '../core/bytes.js';
-import { UndecodableError } from '../core/codec.js';
-import { invariant, MpcError, type PartyName } from '../core/errors.js';
+import { asMpcError, invariant, MpcError, type PartyName } from '../core/errors.js';
 import { abortFrame, brokeProtocol } from './blame.js';
 import { Channel, type ChannelOptions } from './channel.js';
 import { decodeFrame, encodeFrame, type Frame } from './frames.js';
@@ -94,7 +93,6 @@ export class Mailbox {
   close(reason: MpcError = new MpcError('INTERRUPTED', 'this party is closing')): void {
     this.#unsubscribe();
     for (const channel of this.#open.values()) channel.fail(reason);
-    for (const operations of this.#early.values()) operations.clear();
   }
 
   #receive(from: PartyName, bytes: Uint8Array): void {
@@ -112,8 +110,7 @@ export class Mailbox {
     try {
       return decodeFrame(bytes);
     } catch (error) {
-      if (!(error instanceof UndecodableError)) throw error;
-      const what = `an undecodable frame (${printable(error.message, 100)})`;
+      const what = `an undecodable frame (${printable(asMpcError(error).message, 100)})`;
       this.#notice(from, what);
       for (const channel of this.#open.values())
         if (channel.hears(from)) channel.fail(brokeProtocol([from], what));

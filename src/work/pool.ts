@@ -1,7 +1,4 @@
-/**
- * Jobs in worker threads, so that sockets keep answering and several cores are used. Each lane is one thread with a
- * queue of its own.
- */
+/** Jobs in worker threads, so that sockets keep answering and several cores are used. */
 import { availableParallelism } from 'node:os';
 import { Piscina } from 'piscina';
 import { asMpcError, MpcError, throwIfAborted } from '../core/errors.js';
@@ -10,21 +7,16 @@ import type { Compute } from '../rounds/run.js';
 import { transferOf, wipeSecrets, withCopiedSecrets } from './secrets.js';
 import type { ErrorData, Outcome, Task } from './worker.js';
 
-/** A thread, started with its first job and kept until the pool closes. */
-interface Lane {
-  pool?: Piscina;
-  /** Jobs given to it that have not ended. */
-  load: number;
-}
-
 export class WorkerPool {
-  readonly #lanes: readonly Lane[];
+  readonly #threads: number;
+  /** Made for the first job: a party that computes nothing starts no thread. */
+  #piscina: Piscina | undefined;
   /** Aborts everything that has not ended when the pool closes. */
   readonly #closing = new AbortController();
 
-  /** A pool of `threads` lanes, at least one; none is started before it has work. */
+  /** A pool of `threads` threads, at least one. Each is started when there is work for it, and kept. */
   constructor(threads: number = availableParallelism()) {
-    this.#lanes = Array.from({ length: Math.max(1, threads) }, () => ({ load: 0 }));
+    this.#threads = Math.max(1, threads);
   }
 
   readonly compute: Compute = async <I, O>(
@@ -36,11 +28,7 @@ export class WorkerPool {
     throwIfAborted(signal);
     const flag = new Int32Array(new SharedArrayBuffer(4));
     const task: Task = { module, name, input: withCopiedSecrets(input), flag };
-    return (await this.#run(
-      least(this.#lanes, ({ load }) => load),
-      task,
-      signal,
-    )) as O;
+    return (await this.#run(task, signal)) as O;
   };
 
   /**
@@ -49,11 +37,11 @@ export class WorkerPool {
    */
   async close(): Promise<void> {
     this.#closing.abort(new MpcError('INTERRUPTED', 'the worker threads are closing'));
-    await Promise.all(this.#lanes.map((lane) => lane.pool?.destroy()));
+    await this.#piscina?.destroy();
   }
 
   /** Rejects as soon as the result is no longer wanted; the thread then goes on until the job notices. */
-  #run(lane: Lane, task: Task, signal: AbortSignal | undefined): Promise<unknown> {
+  #run(task: Task, signal: AbortSignal | undefined): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const abandon = (reason: MpcError) => {
         Atomics.store(task.flag, 0, 1);
@@ -65,7 +53,7 @@ export class WorkerPool {
         else if (Atomics.load(task.flag, 0) === 0) resolve(outcome.output);
         else wipeSecrets(outcome.output);
       };
-      this.#post(lane, task)
+      this.#post(task)
         .then(settle, (error: unknown) => reject(asMpcError(error)))
         .finally(() => {
           for (const stop of stopListening) stop();
@@ -73,30 +61,31 @@ export class WorkerPool {
     });
   }
 
-  async #post(lane: Lane, task: Task): Promise<Outcome> {
-    lane.pool ??= startThread();
-    lane.load += 1;
+  async #post(task: Task): Promise<Outcome> {
+    this.#piscina ??= startPiscina(this.#threads);
     try {
-      return (await lane.pool.run(task, { transferList: transferOf(task.input) })) as Outcome;
+      return (await this.#piscina.run(task, { transferList: transferOf(task.input) })) as Outcome;
     } finally {
-      lane.load -= 1;
       // What has moved to the thread is empty here; what never got there is wiped here.
       wipeSecrets(task.input);
     }
   }
 }
 
-function startThread(): Piscina {
+function startPiscina(maxThreads: number): Piscina {
   const filename = new URL('./worker.js', import.meta.url).href;
-  const pool = new Piscina({ filename, minThreads: 1, maxThreads: 1, recordTiming: false });
-  // A thread that dies while idle is replaced; one that dies at work rejects its job.
-  pool.on('error', () => {});
-  return pool;
+  // One thread at least, so that one that dies is replaced while others' jobs are in the queue.
+  const piscina = new Piscina({
+    filename,
+    minThreads: 1,
+    maxThreads,
+    idleTimeout: Number.POSITIVE_INFINITY,
+    recordTiming: false,
+  });
+  // A thread that dies at work rejects its job; one that dies idle concerns nobody.
+  piscina.on('error', () => {});
+  return piscina;
 }
-
-/** The first of the items with the smallest `weight`. */
-const least = <T>(items: readonly T[], weight: (item: T) => number): T =>
-  items.reduce((best, item) => (weight(item) < weight(best) ? item : best));
 
 const rebuilt = ({ code, message, hint, culprits, stack }: ErrorData): MpcError =>
   new MpcError(code, message, { culprits, cause: stack, ...(hint === undefined ? {} : { hint }) });

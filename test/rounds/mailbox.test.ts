@@ -96,6 +96,23 @@ test('at most 64 operations wait per peer: the oldest give way, and it is logged
   assert.match((await ending(alice, 'operation 6')).message, WAITS_FOR_ECHO);
 });
 
+test('what was taken up waits no longer', async () => {
+  const alice = await aliceWith(Array.from({ length: 64 }, (_, index) => hello(`operation ${index}`)));
+  assert.match((await ending(alice, 'operation 0')).message, WAITS_FOR_ECHO);
+  const { cluster } = alice;
+  cluster.deliver('bob', 'alice', encodeFrame(hello('one more')));
+  await settle();
+  assert.deepEqual(alice.notices, []);
+});
+
+test('of one operation at most five frames wait', async () => {
+  const big = 1024 * 1024;
+  const frames = Array.from({ length: 20 }, (_, index) => message('a', big + index));
+  const alice = await aliceWith(frames);
+  assert.deepEqual(alice.notices, []);
+  assert.match((await ending(alice, 'a')).message, /a message before its hello echo/);
+});
+
 test('at most 8 MiB wait per peer', async () => {
   const big = 3 * 1024 * 1024;
   const frames = ['a', 'b', 'c'].flatMap((operation) => [hello(operation), message(operation, big)]);

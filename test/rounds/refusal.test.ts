@@ -1,8 +1,9 @@
 /** What a peer may send, what is dropped, and what is refused and blamed on it: docs/protocol.md §1, messages. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { decode, encode } from '#src/core/codec.js';
+import { bytesField, decode, encode } from '#src/core/codec.js';
 import { decodeFrame, encodeFrame, type RoundFrame, type SentFrame } from '#src/rounds/frames.js';
+import { broadcastRound } from '#src/rounds/run.js';
 import { errorAt, MemoryCluster, runParties, testParty, valueAt } from '../support/memory-network.js';
 import {
   type Action,
@@ -71,6 +72,14 @@ for (const round of ['1', '1 echo', '2', '3', 'confirm'])
   harmless(`a repeated message of round ${round}`, { kind: 'round', round }, repeat);
 
 harmless('a message that changes places with the next', { kind: 'round' }, delay(1));
+
+test('harmless: a message as long as its round allows', async () => {
+  const exact = broadcastRound({ step: 'test', name: 'exact', maxBytes: 34, broadcast: bytesField(32) });
+  const outcomes = await runParties(['alice', 'bob'], (party) =>
+    party.session({ rounds: [exact] }, (run) => run.broadcast(exact, run.random(32))),
+  );
+  assert.equal(valueAt(outcomes, 'alice').size, 1);
+});
 
 // A different second message
 

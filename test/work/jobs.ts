@@ -12,6 +12,13 @@ export const double = job('double', ({ x }: { readonly x: bigint }) => ({ y: 2n 
 
 export const whereAmI = job('where am I', (_: null) => threadId);
 
+/** Waits until `count` jobs are here at a time, each in a thread of its own. */
+export const meet = job('meet', ({ here, count }: { readonly here: Int32Array; readonly count: number }) => {
+  Atomics.add(here, 0, 1);
+  while (Atomics.load(here, 0) < count) Atomics.wait(here, 0, Atomics.load(here, 0), 5);
+  return threadId;
+});
+
 export const someRandom = job('some random', (length: number, { random }) => random(length));
 
 let held: Uint8Array | undefined;

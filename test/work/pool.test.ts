@@ -15,20 +15,32 @@ function poolOf(threads?: number): WorkerPool {
   return pool;
 }
 
-test('work goes to other threads, where there is least to do', async () => {
-  const pool = poolOf(2);
-  const seen = await Promise.all(Array.from({ length: 4 }, () => pool.compute(jobs.whereAmI, null)));
-  assert.equal(new Set(seen).size, 2);
+/** The threads that `count` jobs are in which all run at a time. */
+function meeting(pool: WorkerPool, count: number): Promise<number[]> {
+  const here = new Int32Array(new SharedArrayBuffer(4));
+  return Promise.all(Array.from({ length: count }, () => pool.compute(jobs.meet, { here, count })));
+}
+
+test('jobs run in other threads, as many at a time as the pool has', async () => {
+  const seen = await meeting(poolOf(3), 3);
+  assert.equal(new Set(seen).size, 3);
   assert.ok(!seen.includes(threadId));
 });
 
 test('a pool has a thread at least, and by default one for each processor', async () => {
-  assert.deepEqual(await poolOf(0).compute(jobs.double, { x: 1n }), { y: 2n });
-  const many = poolOf();
-  const seen = await Promise.all(
-    Array.from({ length: 2 * availableParallelism() }, () => many.compute(jobs.whereAmI, null)),
-  );
+  assert.equal((await meeting(poolOf(0), 1)).length, 1);
+  const seen = await meeting(poolOf(), availableParallelism());
   assert.equal(new Set(seen).size, availableParallelism());
+});
+
+test('a thread that is free takes the next job, whatever the others are at', async () => {
+  const pool = poolOf(2);
+  const controller = new AbortController();
+  const { signal } = controller;
+  const long = pool.compute(jobs.untilAborted, { mark: 'long' }, { signal });
+  for (let x = 0n; x < 5n; x += 1n) assert.deepEqual(await pool.compute(jobs.double, { x }), { y: 2n * x });
+  controller.abort(new MpcError('INTERRUPTED', 'interrupted'));
+  await assert.rejects(long, { code: 'INTERRUPTED' });
 });
 
 test('an abort rejects at once, also while the job has not noticed; its late secrets are wiped', async () => {
@@ -85,9 +97,12 @@ test('closing a pool that never worked, or that nobody waits for, leaves nothing
   await new Promise(setImmediate);
 });
 
-test('a thread that dies rejects its job and is replaced', async () => {
+test('a thread that dies rejects its job and is replaced, also for those in the queue', async () => {
   const pool = poolOf(1);
-  await assert.rejects(pool.compute(jobs.crash, null), { code: 'BUG', message: /exited/ });
+  const crashed = assert.rejects(pool.compute(jobs.crash, null), { code: 'BUG', message: /exited/ });
+  const queued = pool.compute(jobs.double, { x: 2n });
+  await crashed;
+  assert.deepEqual(await queued, { y: 4n });
   assert.deepEqual(await pool.compute(jobs.double, { x: 3n }), { y: 6n });
 });
 
