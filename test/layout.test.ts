@@ -30,7 +30,7 @@ const PURE = floorOf('pve');
 const RESERVED: readonly (readonly [module: RegExp, ...owners: string[]])[] = [
   [/^node:fs/, 'config', 'keystore', 'cli'],
   [/^node:(tls|net|https?|http2|dgram|dns)/, 'transport', 'party/control.ts'],
-  [/^node:child_process$/, 'cli'],
+  [/^node:child_process$/, 'cli', 'party/recovery-key.ts'],
   [/^(node:worker_threads|piscina)$/, 'work'],
   [/^@noble\//, 'curve', 'core'],
   [/^cborg$/, 'core/codec.ts'],

@@ -38,7 +38,7 @@ export function buildProgram(context: CommandContext): Command {
     });
   addSharedOptions(program);
   program.addCommand(inherit(program, runCommand(context)), { isDefault: true });
-  for (const command of [demoCommand(context), certsCommand(), backupCommand()])
+  for (const command of [demoCommand(context), certsCommand(), backupCommand(context)])
     program.addCommand(inherit(program, command));
   return addExamples(program, EXAMPLES);
 }

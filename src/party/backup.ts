@@ -4,13 +4,9 @@ import { MpcError } from '../core/errors.js';
 import type { KeyShare, Sharing } from '../protocol/key-share.js';
 import { backupToText, parseBackup, recoverShare } from '../pve/backup-file.js';
 import { createBackupBy, verifyBackupBy } from '../pve/backup-jobs.js';
-import {
-  generateRecipientKey,
-  privateKeyFromPem,
-  type Recipient,
-  recipientFromPem,
-} from '../pve/recipient.js';
+import { privateKeyFromPem, type Recipient, recipientFromPem } from '../pve/recipient.js';
 import type { Compute } from '../rounds/run.js';
+import { makeKeyPair } from './recovery-key.js';
 
 /** A backup that this party made. */
 export interface MadeBackup {
@@ -28,9 +24,9 @@ export interface RecoveryKey {
   readonly privatePem?: Secret;
 }
 
-/** A fresh RSA recovery key. The caller disposes its private half. */
-export async function makeRecoveryKey(): Promise<RecoveryKey> {
-  const { publicPem, privatePem } = await generateRecipientKey('rsa-3072');
+/** A fresh RSA recovery key; not any more once `signal` is aborted. The caller disposes its private half. */
+export async function makeRecoveryKey(signal: AbortSignal): Promise<RecoveryKey> {
+  const { publicPem, privatePem } = await makeKeyPair('rsa-3072', signal);
   return { recipient: recipientFromPem(publicPem), privatePem };
 }
 
@@ -40,17 +36,21 @@ export interface BackupMakerOptions {
   readonly compute: Compute;
   /** The label of the next backup. */
   readonly label: () => string;
+  /** Ends what is being made or verified. */
+  readonly signal: AbortSignal;
 }
 
 export class BackupMaker {
   readonly #key: Promise<RecoveryKey>;
   readonly #compute: Compute;
   readonly #label: () => string;
+  readonly #signal: AbortSignal;
 
-  constructor({ key, compute, label }: BackupMakerOptions) {
+  constructor({ key, compute, label, signal }: BackupMakerOptions) {
     this.#key = key;
     this.#compute = compute;
     this.#label = label;
+    this.#signal = signal;
   }
 
   /** A backup of the real share x_i. */
@@ -58,18 +58,19 @@ export class BackupMaker {
     const label = this.#label();
     const { recipient, privatePem } = await this.#key;
     const subject = { ...sharing, label, party: self };
-    const bytes = await createBackupBy(this.#compute, subject, x, recipient);
+    const bytes = await createBackupBy(this.#compute, subject, x, recipient, { signal: this.#signal });
     return { label, scheme: recipient.scheme, bytes, ownKey: privatePem !== undefined };
   }
 
   /** Throws `BACKUP` unless the backup is one of `self`'s share of `sharing`, which anybody can verify. */
   async verify({ bytes }: MadeBackup, self: string, sharing: Sharing): Promise<void> {
-    await verifyBackupBy(this.#compute, bytes, {
+    const expected = {
       publicKey: sharing.publicKey,
       shareOf: self,
       publicShare: sharing.publicShares.get(self)!,
       recipient: (await this.#key).recipient,
-    });
+    };
+    await verifyBackupBy(this.#compute, bytes, expected, { signal: this.#signal });
   }
 
   /**

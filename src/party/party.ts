@@ -106,7 +106,7 @@ export async function runParty(options: PartyOptions): Promise<PartyResult> {
   try {
     emit({ event: 'listening', party: self, address: clusterParty(cluster, self).address });
     primes.prepare(PRIMES);
-    const key = recipient ? Promise.resolve<RecoveryKey>({ recipient }) : makeRecoveryKey();
+    const key = recipient ? Promise.resolve<RecoveryKey>({ recipient }) : makeRecoveryKey(background);
     // A failure is reported where the key is first needed, and not before.
     key.catch(() => {});
     try {
@@ -150,7 +150,7 @@ export async function runParty(options: PartyOptions): Promise<PartyResult> {
           self,
           ...quorum,
           message,
-          backups: new BackupMaker({ key, compute: pool.compute, label }),
+          backups: new BackupMaker({ key, compute: pool.compute, label, signal }),
           emit,
           clock: () => performance.now(),
         },

@@ -5,17 +5,17 @@ import { MpcError, type PartyName } from '../../core/errors.js';
 import type { Curve, Point } from '../../curve/curve.js';
 import type { Backup, BackupDescription, Expected, VerifiedAgainst } from '../../pve/backup-file.js';
 import { addExamples } from '../help.js';
-import type { SharedOptions } from '../options.js';
+import type { CommandContext, SharedOptions } from '../options.js';
 import { printable, printLine } from '../ui.js';
 
-export function backupCommand(): Command {
+export function backupCommand(context: CommandContext): Command {
   return new Command('backup')
     .summary('make recovery keys; inspect, verify and recover backups')
     .description(
       'Make recovery keys, and inspect, verify and recover backups of key shares. All of it works ' +
         'offline.',
     )
-    .addCommand(keygenCommand())
+    .addCommand(keygenCommand(context))
     .addCommand(inspectCommand())
     .addCommand(verifyCommand())
     .addCommand(recoverCommand());
@@ -28,7 +28,7 @@ interface KeygenOptions extends SharedOptions {
   readonly out: string;
 }
 
-function keygenCommand(): Command {
+function keygenCommand({ signal }: CommandContext): Command {
   const command = new Command('keygen')
     .summary('make a recovery key pair')
     .description(
@@ -42,7 +42,7 @@ function keygenCommand(): Command {
         .default('rsa-3072'),
     )
     .option('--out <prefix>', 'where to write the two files', 'recovery')
-    .action((_options, self: Command) => keygen(self.optsWithGlobals<KeygenOptions>()));
+    .action((_options, self: Command) => keygen(self.optsWithGlobals<KeygenOptions>(), signal));
   return addExamples(
     command,
     `  $ ecdsa-mpc backup keygen --type p256 --out safe/recovery
@@ -52,10 +52,10 @@ function keygenCommand(): Command {
   );
 }
 
-async function keygen({ type, out, json }: KeygenOptions): Promise<void> {
-  const [{ PUBLIC, SECRET, exists, writeNewFile }, { generateRecipientKey }] = await Promise.all([
+async function keygen({ type, out, json }: KeygenOptions, signal: AbortSignal): Promise<void> {
+  const [{ PUBLIC, SECRET, exists, writeNewFile }, { makeKeyPair }] = await Promise.all([
     import('../../config/files.js'),
-    import('../../pve/recipient.js'),
+    import('../../party/recovery-key.js'),
   ]);
   const publicKey = `${out}.pub.pem`;
   const privateKey = `${out}.key.pem`;
@@ -63,7 +63,7 @@ async function keygen({ type, out, json }: KeygenOptions): Promise<void> {
   for (const path of [publicKey, privateKey])
     if (exists(path))
       throw new MpcError('FILE', `${path} exists already`, { hint: 'choose other names with --out PREFIX' });
-  const { publicPem, privatePem } = await generateRecipientKey(type);
+  const { publicPem, privatePem } = await makeKeyPair(type, signal);
   try {
     writeNewFile(privateKey, privatePem.bytes, SECRET);
     writeNewFile(publicKey, publicPem, PUBLIC);
