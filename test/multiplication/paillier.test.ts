@@ -6,6 +6,7 @@ import { decodeAs, encodeAs } from '#src/core/codec.js';
 import { curveByName } from '#src/curve/curve.js';
 import type { MultiplicationSetup, ScalarPair, Use } from '#src/multiplication/multiplication.js';
 import { type Message1, type Message2, makeKeys } from '#src/multiplication/paillier-jobs.js';
+import { add, encrypt, scale } from '#src/paillier/cipher.js';
 import { PrivateKey } from '#src/paillier/keys.js';
 import { RingPedersenOwner } from '#src/paillier/ring-pedersen.js';
 import type { Run } from '#src/rounds/run.js';
@@ -13,6 +14,7 @@ import { inlineCompute } from '#src/work/inline.js';
 import { secretsIn } from '#src/work/secrets.js';
 import { errorAt, runParties } from '../support/memory-network.js';
 import { testPrivateKey } from '../support/primes.js';
+import { DRAWN_UNIT, leastDraws } from '../support/proofs.js';
 import { quickSetups, setUpAt, testMultiplication } from '../support/protocols.js';
 
 const curve = curveByName('P-256');
@@ -55,6 +57,25 @@ test('c + d = a·χ for both inputs, also at the edges of their range', async ()
     for (const l of [0, 1] as const) {
       assert.equal(curve.mod(c[l] + d![l]), curve.mod(inputs[l] * opened.chi));
     }
+  }
+});
+
+test('the sender hides its inputs by masks from the whole of ±2^ℓ′, another for each', async () => {
+  const { opened } = await honest;
+  const { C } = opened.message1 as Message1;
+  const drawing = inlineCompute(leastDraws());
+  const bob = use('bob', 'alice');
+  const run = { ...bob.run, compute: (job, input) => drawing(job, input) } as Run;
+  const inputs: ScalarPair = [scalar(), scalar()];
+  const answer = await stateOf('bob').respond({ ...bob, run }, opened.message1, inputs);
+  const { D } = answer!.message2 as Message2;
+  const key = testPrivateKey(0);
+  for (const l of [0, 1] as const) {
+    const y = curve.mod(-answer!.c[l]);
+    // Between the two masks, Π^aff draws six of its own.
+    const expected = -(2n ** 848n) + 7n * BigInt(l);
+    assert.equal(y, curve.mod(expected));
+    assert.equal(D[l], add(key, scale(key, C, inputs[l]), encrypt(key, expected, DRAWN_UNIT)));
   }
 });
 

@@ -1,6 +1,7 @@
 /** What the tests of the proofs share: keys, a context and its variations, every way of altering one value. */
 import assert from 'node:assert/strict';
 import type { z } from 'zod';
+import { bigintToBytes, type Random } from '#src/core/bytes.js';
 import { encodeAs } from '#src/core/codec.js';
 import { Point } from '#src/curve/curve.js';
 import { securityLevel } from '#src/math/params.js';
@@ -181,6 +182,22 @@ export function assertSchemaBounds<P extends object>(
     assert.throws(() => encodeAs(schema, rest as P), `${name} missing`);
   }
   assert.throws(() => encodeAs(schema, { ...proof, more: 0n }), 'a field too many');
+}
+
+/** What {@link leastDraws} gives for a unit. */
+export const DRAWN_UNIT = 12345n;
+
+/**
+ * A generator with which the k-th value drawn from a range ±bound is −bound + k, k = 0, 1, …, and every unit is
+ * {@link DRAWN_UNIT}: what a prover makes of it shows the bounds of its masks, and that no mask is used twice.
+ */
+export function leastDraws({ modulusBits } = LEVEL): Random {
+  let count = 0n;
+  return (length) => {
+    if (8 * length === modulusBits) return bigintToBytes(DRAWN_UNIT, length);
+    count += 1n;
+    return bigintToBytes(count - 1n, length);
+  };
 }
 
 /** Asserts that `verify` accepts under {@link CONTEXT} and under no other. */

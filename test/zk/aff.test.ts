@@ -13,7 +13,9 @@ import {
   assertEveryAlterationRefused,
   assertSchemaBounds,
   CONTEXT,
+  DRAWN_UNIT,
   LEVEL,
+  leastDraws,
   otherPedersens,
   prover,
   verifier,
@@ -92,6 +94,19 @@ test('Π^aff accepts the ends of both ranges and refuses to prove more', () => {
   const prove = (witness: aff.Witness) => aff.prove(CONTEXT, statement, witness, randomBytes);
   assert.throws(() => prove({ x: BOUND + 1n, y, rho }), /out of range/);
   assert.throws(() => prove({ x, y: BOUND_PRIME + 1n, rho }), /out of range/);
+});
+
+test('Π^aff draws every mask from its whole range', () => {
+  const masks = {
+    alpha: -BOUND * SLACK,
+    beta: -BOUND_PRIME * SLACK + 1n,
+    gamma: -BOUND * SLACK * key.N + 2n,
+    delta: -BOUND * SLACK * key.N + 3n,
+    m: -BOUND * key.N + 4n,
+    mu: -BOUND * key.N + 5n,
+  };
+  const [drawn, expected] = forge({ x, y, ...masks, r: DRAWN_UNIT });
+  assert.deepEqual(aff.prove(CONTEXT, drawn, { x, y, rho: 1n }, leastDraws()), expected);
 });
 
 test('Π^aff survives the codec', () => {

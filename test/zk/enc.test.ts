@@ -13,7 +13,9 @@ import {
   assertEveryAlterationRefused,
   assertSchemaBounds,
   CONTEXT,
+  DRAWN_UNIT,
   LEVEL,
+  leastDraws,
   otherPedersens,
   prover,
   verifier,
@@ -67,6 +69,15 @@ test('Π^enc accepts the ends of the plaintext range and refuses to prove more',
     assert.ok(enc.verify(CONTEXT, ends, enc.prove(CONTEXT, ends, { k, rho }, randomBytes)));
   }
   assert.throws(() => enc.prove(CONTEXT, fast, { k: BOUND + 1n, rho }, randomBytes), /out of range/);
+});
+
+test('Π^enc draws every mask from its whole range', () => {
+  const { N } = verifier.key;
+  const alpha = -MASK;
+  const mu = -BOUND * N + 1n;
+  const gamma = -MASK * N + 2n;
+  const [drawn, expected] = forge({ k, mu, alpha, gamma, r: DRAWN_UNIT });
+  assert.deepEqual(enc.prove(CONTEXT, drawn, { k, rho: 1n }, leastDraws()), expected);
 });
 
 test('Π^enc survives the codec', () => {

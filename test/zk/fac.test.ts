@@ -15,6 +15,7 @@ import {
   assertSchemaBounds,
   CONTEXT,
   LEVEL,
+  leastDraws,
   otherPedersens,
   prover,
   verifier,
@@ -68,6 +69,20 @@ const accepts = (forged: fac.Proof) => fac.verify(CONTEXT, statement, forged);
 test('Π^fac accepts an honest proof, seen by the owner of the parameters and by a stranger', () => {
   assert.ok(fac.verify(CONTEXT, statement, proof));
   assert.ok(fac.verify(CONTEXT, { ...statement, pedersen: verifier.publicPedersen }, proof));
+});
+
+test('Π^fac draws every mask from its whole range', () => {
+  const masks = {
+    alpha: -MASK * isqrt(N),
+    beta: -MASK * isqrt(N) + 1n,
+    mu: -BOUND * Nhat + 2n,
+    nu: -BOUND * Nhat + 3n,
+    sigma: -BOUND * N * Nhat + 4n,
+    r: -MASK * N * Nhat + 5n,
+    x: -MASK * Nhat + 6n,
+    y: -MASK * Nhat + 7n,
+  };
+  assert.deepEqual(fac.prove(CONTEXT, statement, { p1, p2 }, leastDraws()), forge(masks));
 });
 
 test('Π^fac survives the codec', () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { randomBytes } from '#src/core/bytes.js';
+import { bigintToBytes, type Random, randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
 import { challenge } from '#src/core/transcript.js';
-import { mod as reduce } from '#src/math/modular.js';
+import { modInverse, mod as reduce } from '#src/math/modular.js';
 import { sampleBelow } from '#src/math/sample.js';
 import { RingPedersenPublic } from '#src/paillier/ring-pedersen.js';
 import { contextFields } from '#src/zk/context.js';
@@ -24,6 +24,20 @@ const proof = prm.prove(CONTEXT, statement, { kappa: pedersen.kappa, phi: key.ph
 
 test('Π^prm accepts an honest proof, as a stranger sees it', () => {
   assert.ok(prm.verify(CONTEXT, { pedersen: publicPedersen }, proof));
+});
+
+test('Π^prm draws every mask from all of Z_φ(N)', () => {
+  let count = 0n;
+  const largest: Random = (length) => {
+    count += 1n;
+    return bigintToBytes(key.phi - count, length);
+  };
+  const { A } = prm.prove(CONTEXT, statement, { kappa: pedersen.kappa, phi: key.phi }, largest);
+  const inverse = modInverse(pedersen.t, pedersen.N)!;
+  assert.deepEqual(
+    A,
+    A.map((_, i) => key.pow(inverse, BigInt(i + 1))),
+  );
 });
 
 test('Π^prm survives the codec', () => {
