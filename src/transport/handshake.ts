@@ -82,7 +82,7 @@ function callerOf(cluster: Cluster, socket: TLSSocket): Link {
   if (verdict.refusal === undefined) return cluster.link(verdict.party);
   if (verdict.claimed !== undefined && verdict.claimed !== cluster.self) {
     const problem = `a connection in its name was refused: ${REFUSALS[verdict.refusal]}`;
-    cluster.link(verdict.claimed).note(problem);
+    cluster.link(verdict.claimed).noteHearsay(problem);
   }
   throw refused(verdict.refusal);
 }

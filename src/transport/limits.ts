@@ -21,7 +21,7 @@ export interface TransportLimits {
   /** First and longest pause before dialling again; each failure doubles it, and half of it is random. */
   readonly redialMillis: number;
   readonly redialMaxMillis: number;
-  /** How long `close` waits for what is queued to be acknowledged. */
+  /** How long `close` waits for what is queued to be acknowledged, unless told otherwise. */
   readonly closeMillis: number;
   /** Unacknowledged message bytes per peer above which `send` waits. */
   readonly queuedBytes: number;

@@ -22,7 +22,7 @@ const RETIRED = 16;
 export interface LinkEvents {
   message(body: Uint8Array): void;
   lost(error: MpcError): void;
-  /** The link went up or down, or what is known of its problem changed. */
+  /** The link went up or down, or a disagreement came to light. */
   changed(): void;
 }
 
@@ -83,8 +83,12 @@ export class Link {
   note(problem: string): void {
     if (this.up || this.#problem === problem) return;
     this.#problem = problem;
-    this.#logger.info({ peer: this.peer, reason: problem }, 'no link yet');
-    this.#events.changed();
+    this.#logger.info({ peer: this.peer, reason: problem }, 'no link');
+  }
+
+  /** Notes what somebody who may or may not be the peer has shown; not logged, since anybody can show anything. */
+  noteHearsay(problem: string): void {
+    if (!this.up) this.#problem = problem;
   }
 
   disagree(error: MpcError): void {
@@ -233,7 +237,7 @@ export class Link {
     if (this.#known !== undefined) this.#retire(this.#known);
     connection.destroy('the peer has left');
     this.#logger.info({ peer: this.peer }, 'peer left');
-    this.#lose(`${this.peer} has ended`);
+    this.#lose(`${this.peer} has ended`, `read what ${this.peer} printed last`);
     this.note('it has ended');
   }
 

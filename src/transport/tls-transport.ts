@@ -146,21 +146,22 @@ export class TlsTransport implements Network {
   }
 
   /**
-   * Waits a little for what is queued to be acknowledged, tells the peers that this party leaves, and closes
-   * everything. Nothing keeps the process alive afterwards.
+   * Waits up to `withinMillis` for what is queued to be acknowledged, tells the peers that this party leaves, and
+   * closes everything. Nothing keeps the process alive afterwards. A party that has finished can afford to wait for
+   * a link that is down just now; one that was interrupted cannot.
    */
-  close(): Promise<void> {
-    this.#closing ??= this.#close();
+  close(withinMillis = this.#limits.closeMillis): Promise<void> {
+    this.#closing ??= this.#close(withinMillis);
     return this.#closing;
   }
 
-  async #close(): Promise<void> {
+  async #close(withinMillis: number): Promise<void> {
     const links = [...this.#links.values()];
     this.#events.emit('change');
     const enough = new AbortController();
     await Promise.race([
       Promise.all(links.map((link) => link.settled())),
-      pause(this.#limits.closeMillis, undefined, { signal: enough.signal }).catch(() => {}),
+      pause(withinMillis, undefined, { signal: enough.signal }).catch(() => {}),
     ]);
     enough.abort();
     clearInterval(this.#ticker);

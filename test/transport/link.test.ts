@@ -4,6 +4,7 @@ import { before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import { MpcError } from '#src/core/errors.js';
 import { MAX_MESSAGE_BYTES } from '#src/transport/limits.js';
+import { TlsTransport } from '#src/transport/tls-transport.js';
 import { TcpProxy } from '../support/proxy.js';
 import { closeAll, TestCluster, TestNode, texts } from './node.js';
 
@@ -321,6 +322,54 @@ test('if only one side gives the other up, the other learns of it when they meet
   assert.deepEqual(bob.texts('alice'), ['before', 'after']);
   await closeAll(alice, bob);
   await proxy.close();
+});
+
+test('a peer given up in the middle of a reconnect is met anew', TIMEOUT, async () => {
+  const { alice, bob, proxy } = await proxied({ pingMillis: 50, silentMillis: 200, goneMillis: 500 });
+  proxy.cut();
+  // The new connection hangs before alice has answered bob's hello, until bob has given alice up.
+  proxy.stall();
+  await bob.until(() => bob.lost.length === 1);
+  await alice.until(() => alice.lost.length === 1);
+  proxy.unstall();
+  await Promise.all([alice.ready(), bob.ready()]);
+  await alice.send('bob', 'after');
+  await bob.until(() => bob.received.length === 1);
+  await closeAll(alice, bob);
+  await proxy.close();
+});
+
+test('a process that was held up blames nobody for the silence', TIMEOUT, async () => {
+  const { alice, bob, proxy } = await proxied({ pingMillis: 50, silentMillis: 200, goneMillis: 400 });
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 600);
+  await pause(300);
+  await alice.send('bob', 'after');
+  await bob.until(() => bob.received.length === 1);
+  assert.deepEqual([alice.links.length, bob.links.length], [1, 1]);
+  await closeAll(alice, bob);
+  await proxy.close();
+});
+
+test('nothing comes before somebody has subscribed', TIMEOUT, async () => {
+  const cluster = await two.moved();
+  const bob = await TestNode.start(cluster, 'bob');
+  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const alice = await TlsTransport.start({
+    self: 'alice',
+    parties: cluster.parties(),
+    ca: cluster.authority.cert,
+    ...cluster.credentials('alice'),
+    logger: quiet,
+  });
+  await assert.rejects(alice.ready(new AbortController().signal), { code: 'BUG' });
+  await bob.send('alice', 'early');
+  await bob.until(() => /closed by the other side/.test(bob.transport.problems.alice ?? ''));
+  const heard: string[] = [];
+  alice.subscribe({ message: (_, bytes) => heard.push(Buffer.from(bytes).toString()), lost: () => {} });
+  await bob.until(() => heard.length > 0);
+  assert.deepEqual(heard, ['early']);
+  await alice.close();
+  await closeAll(bob);
 });
 
 test('a peer that does not read makes senders wait, and memory stays bounded', TIMEOUT, async () => {

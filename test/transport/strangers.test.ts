@@ -399,6 +399,16 @@ test('the dialling side checks as well: something else listens at the address', 
   await closeAll(node);
 });
 
+test('the dialling side does not wait for ever', TIMEOUT, async () => {
+  const moved = await cluster.moved();
+  const mute = createServer((socket) => socket.on('error', () => {})).listen(moved.port('alice'), HOST);
+  await once(mute, 'listening');
+  const node = await TestNode.start(moved, 'bob', { limits: { handshakeMillis: 200 } });
+  await node.until(() => /no answer in 0.2 s/.test(node.transport.problems.alice ?? ''));
+  mute.close();
+  await closeAll(node);
+});
+
 test('whoever should have waited is told that the lists differ in order', TIMEOUT, async () => {
   const moved = await cluster.moved();
   const charlie = await TestNode.start(moved, 'charlie');
