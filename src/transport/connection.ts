@@ -103,7 +103,7 @@ export class Connection {
     this.#linger = setTimeout(() => this.#socket.destroy(), LINGER_MILLIS).unref();
   }
 
-  /** Closes at once. */
+  /** Closes at once; no further frame is given to anybody. */
   destroy(reason: string): void {
     this.#reason ??= reason;
     this.#ended = true;

@@ -31,7 +31,7 @@ export const REFUSALS = {
   'other-name': 'the name in the first frame is not the one in the certificate',
   malformed: 'what it sends is not the protocol of this program',
   superseded: 'another process has been started under the same name',
-  inconsistent: 'it leaves out messages, or acknowledges some that were never sent',
+  inconsistent: 'it leaves out or repeats messages, or acknowledges some that were never sent',
 } as const;
 
 export type Refusal = keyof typeof REFUSALS;

@@ -153,9 +153,13 @@ export class Link {
     this.#events.changed();
   }
 
-  /** Pings the peer, or closes a connection that has been silent for too long; called from time to time. */
-  tick(): void {
+  /**
+   * Pings the peer, or closes a connection that has been silent for too long; called from time to time. When this
+   * process itself was `heldUp`, the silence was its own and counts from now.
+   */
+  tick(heldUp: boolean): void {
     if (this.#connection === undefined) return;
+    if (heldUp) this.#heardAt = performance.now();
     if (performance.now() - this.#heardAt > this.#limits.silentMillis) {
       this.#connection.destroy(`silent for ${this.#limits.silentMillis / 1000} s`);
       return;
@@ -182,7 +186,6 @@ export class Link {
   }
 
   #receive(connection: Connection, frame: Frame): void {
-    if (connection !== this.#connection) return;
     switch (frame.kind) {
       case 'message':
         this.#receiveMessage(connection, frame.number, frame.body);
@@ -210,13 +213,12 @@ export class Link {
   }
 
   #receiveMessage(connection: Connection, number: number, body: Uint8Array): void {
-    // A gap cannot come from the network: TLS keeps the order within a connection, and each starts with a resume.
-    if (number > this.#received + 1) {
+    // Not the network's doing: TLS keeps the order, and each connection starts right after the last one received.
+    if (number !== this.#received + 1) {
       this.#refuse(connection, 'inconsistent');
       return;
     }
     this.#due.ack = true;
-    if (number <= this.#received) return;
     this.#received = number;
     this.#events.message(body);
   }

@@ -184,11 +184,10 @@ export class TlsTransport implements Network {
   #tick(): void {
     this.#strangers.flush();
     const now = performance.now();
+    // A suspended machine, or a long computation.
     const heldUp = now - this.#tickedAt > 2 * this.#limits.pingMillis;
     this.#tickedAt = now;
-    // After a suspended machine or a long computation the silence was this process's own: let the sockets speak.
-    if (heldUp) return;
-    for (const link of this.#links.values()) link.tick();
+    for (const link of this.#links.values()) link.tick(heldUp);
   }
 
   #makeLink(peer: PartyName): Link {

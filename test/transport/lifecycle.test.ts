@@ -3,6 +3,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { before, test } from 'node:test';
+import { setTimeout as pause } from 'node:timers/promises';
 import { pino } from 'pino';
 import type { TransportLogger } from '#src/transport/log.js';
 import { TlsTransport } from '#src/transport/tls-transport.js';
@@ -89,7 +90,9 @@ test('closing first delivers what is queued, then says goodbye', TIMEOUT, async 
   for (const text of wanted) void bob.send('alice', text);
   const order: string[] = [];
   alice.transport.subscribe({ message: () => order.push('message'), lost: () => order.push('lost') });
-  await bob.transport.close();
+  const closing = bob.transport.close();
+  await assert.rejects(bob.send('alice', 'too late'), { code: 'INTERRUPTED' });
+  await closing;
   await alice.until(() => alice.lost.length === 1);
   assert.deepEqual(alice.texts('bob'), wanted);
   assert.deepEqual(order.slice(-2), ['message', 'lost']);
@@ -98,8 +101,25 @@ test('closing first delivers what is queued, then says goodbye', TIMEOUT, async 
   await assert.rejects(alice.send('bob', 'nobody there'), { code: 'PEER_LEFT' });
   assert.deepEqual(alice.transport.problems, { bob: 'it has ended' });
   assert.deepEqual(bob.lost, [], 'who closes is not told of losses');
-  await assert.rejects(bob.send('alice', 'too late'), { code: 'INTERRUPTED' });
   await closeAll(alice);
+});
+
+test('who has closed dials no more', TIMEOUT, async () => {
+  const cluster = await two.moved();
+  const proxy = await TcpProxy.start(cluster.port('alice'));
+  for (const linked of [true, false]) {
+    proxy.refusing = !linked;
+    const alice = await TestNode.start(cluster, 'alice');
+    const bob = await TestNode.start(cluster, 'bob', { via: { alice: proxy.port } });
+    if (linked) await bob.ready();
+    else await bob.until(() => bob.transport.problems.alice !== 'no connection yet');
+    await closeAll(bob);
+    const { accepted } = proxy;
+    await pause(500); // More than twice the longest pause between two attempts.
+    assert.equal(proxy.accepted, accepted);
+    await closeAll(alice);
+  }
+  await proxy.close();
 });
 
 test('who has said goodbye may come back as a new process', TIMEOUT, async () => {

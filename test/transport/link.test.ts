@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
 import { randomInt } from 'node:crypto';
+import { once } from 'node:events';
 import { before, test } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
+import { createServer } from 'node:tls';
+import { toHex } from '#src/core/bytes.js';
 import { MpcError } from '#src/core/errors.js';
-import { MAX_MESSAGE_BYTES } from '#src/transport/limits.js';
+import { Connection } from '#src/transport/connection.js';
+import { decodeHello, encodeHello } from '#src/transport/hello.js';
+import { APPLICATION_PROTOCOL } from '#src/transport/identity.js';
+import { DEFAULT_LIMITS, MAX_MESSAGE_BYTES } from '#src/transport/limits.js';
+import { Link } from '#src/transport/link.js';
 import { TlsTransport } from '#src/transport/tls-transport.js';
 import { TcpProxy } from '../support/proxy.js';
-import { closeAll, TestCluster, TestNode, texts } from './node.js';
+import { closeAll, HOST, TestCluster, TestNode, texts } from './node.js';
+import { StuckSocket } from './stuck-socket.js';
 
 let four: TestCluster;
 let two: TestCluster;
@@ -316,6 +324,7 @@ test('if only one side gives the other up, the other learns of it when they meet
   assert.equal(alice.lost.length, 0);
   proxy.refusing = false;
   await alice.until(() => alice.lost.length === 1);
+  assert.match(alice.lost[0]?.error.message ?? '', /lost sight of this party/);
   await alice.ready();
   await alice.send('bob', 'after');
   await bob.until(() => bob.received.length === 2);
@@ -335,8 +344,66 @@ test('a peer given up in the middle of a reconnect is met anew', TIMEOUT, async 
   await Promise.all([alice.ready(), bob.ready()]);
   await alice.send('bob', 'after');
   await bob.until(() => bob.received.length === 1);
+  // Both know each other's present incarnation: the next reconnect is an ordinary one.
+  proxy.cut();
+  await alice.send('bob', 'after a cut');
+  await bob.until(() => bob.received.length === 2);
+  assert.deepEqual([alice.lost.length, bob.lost.length], [1, 1]);
   await closeAll(alice, bob);
   await proxy.close();
+});
+
+test('a peer that is back in time is not lost later', TIMEOUT, async () => {
+  const goneMillis = 400;
+  const { alice, bob, proxy } = await proxied({ goneMillis });
+  proxy.cut();
+  await alice.until(() => alice.links.length === 3);
+  await bob.until(() => bob.links.length === 3);
+  await pause(2 * goneMillis);
+  assert.deepEqual([alice.lost, bob.lost], [[], []]);
+  await closeAll(alice, bob);
+  await proxy.close();
+});
+
+test('a hello that has become stale while under way is not relied on', TIMEOUT, async () => {
+  const cluster = await two.moved();
+  const incarnation = new Uint8Array(16).fill(1);
+  const introductions: string[] = [];
+  // An alice who answers bob's first hello at once and the second only after he has given her up.
+  const alice = createServer(
+    {
+      ca: cluster.authority.cert,
+      ...cluster.credentials('alice'),
+      minVersion: 'TLSv1.3',
+      requestCert: true,
+      ALPNProtocols: [APPLICATION_PROTOCOL],
+    },
+    async (socket) => {
+      socket.on('error', () => {});
+      const connection = new Connection(socket);
+      const frame = await connection.next();
+      assert.ok(frame.kind === 'hello');
+      introductions.push(toHex(decodeHello(frame.body).incarnation));
+      if (introductions.length === 2) await bob.until(() => bob.lost.length === 1);
+      const answer = encodeHello({ from: 'alice', parties: cluster.names, incarnation, resume: null });
+      connection.write({ kind: 'hello', body: answer });
+      if (introductions.length === 1) setTimeout(() => connection.destroy('enough'), 50);
+      else connection.use({ frame: () => {}, heard: () => {}, drained: () => {} });
+    },
+  ).listen(cluster.port('alice'), HOST);
+  await once(alice, 'listening');
+  const bob = await TestNode.start(cluster, 'bob', { limits: { goneMillis: 400 } });
+  await bob.until(() => introductions.length === 3);
+  await bob.ready();
+  const [first, second, third] = introductions;
+  assert.equal(first, second);
+  assert.notEqual(second, third);
+  assert.deepEqual(
+    bob.links.map(({ up }) => up),
+    [true, false, true],
+  );
+  alice.close();
+  await closeAll(bob);
 });
 
 test('a process that was held up blames nobody for the silence', TIMEOUT, async () => {
@@ -394,6 +461,26 @@ test('a peer that does not read makes senders wait, and memory stays bounded', T
   assert.ok(bob.received.every(({ bytes }, index) => bytes.length === size && bytes[0] === index));
   await closeAll(alice, bob);
   await proxy.close();
+});
+
+test('no more is handed to a full socket than it takes', async () => {
+  const events = { message: () => {}, lost: () => {}, changed: () => {} };
+  const quiet = { debug: () => {}, info: () => {}, warn: () => {}, error: () => {} };
+  const link = new Link('bob', DEFAULT_LIMITS, quiet, events);
+  const socket = new StuckSocket();
+  const hello = {
+    version: 1,
+    from: 'bob',
+    parties: ['alice', 'bob'],
+    incarnation: new Uint8Array(16),
+    resume: null,
+  };
+  assert.equal(link.meet(hello), undefined);
+  link.attach(new Connection(socket));
+  for (let count = 0; count < 100; count += 1) await link.send(new Uint8Array(400));
+  await pause(10);
+  assert.ok(socket.writableLength < 3 * 400 + 1000, `${socket.writableLength} bytes in the socket`);
+  socket.destroy();
 });
 
 test('a sender waiting for room is told when the peer is lost', TIMEOUT, async () => {

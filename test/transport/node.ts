@@ -1,6 +1,7 @@
 /** Parties' transports for tests: real TLS on loopback, everything they hear recorded. */
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { MpcError, PartyName } from '#src/core/errors.js';
 import type { TransportLimits } from '#src/transport/limits.js';
@@ -10,14 +11,20 @@ import { type Credentials, TestAuthority } from '../support/certs.js';
 
 export const HOST = '127.0.0.1';
 
-/** A port that was free a moment ago. */
+/** A port that was free a moment ago, below those that systems give to outgoing connections. */
 export async function freePort(): Promise<number> {
-  const server = createServer().listen(0, HOST);
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
+  for (;;) {
+    const port = randomInt(20_000, 32_000);
+    const server = createServer();
+    try {
+      await once(server.listen(port, HOST), 'listening');
+    } catch {
+      continue;
+    }
+    server.close();
+    await once(server, 'close');
+    return port;
+  }
 }
 
 /** An authority and parties with a certificate and an address each. */
