@@ -31,6 +31,7 @@ export class TcpProxy {
     const proxy = new TcpProxy(targetPort);
     proxy.#server.listen(0, '127.0.0.1');
     await once(proxy.#server, 'listening');
+    proxy.#server.unref(); // A failed test must not keep its file running.
     return proxy;
   }
 

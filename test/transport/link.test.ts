@@ -391,7 +391,7 @@ test('a hello that has become stale while under way is not relied on', TIMEOUT, 
       else connection.use({ frame: () => {}, heard: () => {}, drained: () => {} });
     },
   ).listen(cluster.port('alice'), HOST);
-  await once(alice, 'listening');
+  await once(alice.unref(), 'listening');
   const bob = await TestNode.start(cluster, 'bob', { limits: { goneMillis: 400 } });
   await bob.until(() => introductions.length === 3);
   await bob.ready();

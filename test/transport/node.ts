@@ -2,6 +2,7 @@
 import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
+import { after } from 'node:test';
 import { setTimeout as pause } from 'node:timers/promises';
 import type { MpcError, PartyName } from '#src/core/errors.js';
 import type { TransportLimits } from '#src/transport/limits.js';
@@ -10,6 +11,12 @@ import { TlsTransport, type TransportParty } from '#src/transport/tls-transport.
 import { type Credentials, TestAuthority } from '../support/certs.js';
 
 export const HOST = '127.0.0.1';
+
+/** Nodes that a failed test has left open would keep its file running for ever. */
+const started = new Set<TestNode>();
+after(async () => {
+  await closeAll(...started);
+});
 
 /** A port that was free a moment ago, below those that systems give to outgoing connections. */
 export async function freePort(): Promise<number> {
@@ -105,6 +112,7 @@ export class TestNode {
       logger: node.#logger(),
       limits: { redialMillis: 10, redialMaxMillis: 200, ...options.limits },
     });
+    started.add(node);
     node.transport.watch((peer, up) => {
       node.links.push({ peer, up });
     });

@@ -394,7 +394,7 @@ test('the dialling side checks as well: something else listens at the address', 
     moved.port('alice'),
     HOST,
   );
-  await once(echo, 'listening');
+  await once(echo.unref(), 'listening');
   const node = await TestNode.start(moved, 'bob');
   await node.until(() => /what listens there is no party: ERR_SSL/.test(node.transport.problems.alice ?? ''));
   echo.close();
@@ -404,7 +404,7 @@ test('the dialling side checks as well: something else listens at the address', 
 test('the dialling side does not wait for ever', TIMEOUT, async () => {
   const moved = await cluster.moved();
   const mute = createServer((socket) => socket.on('error', () => {})).listen(moved.port('alice'), HOST);
-  await once(mute, 'listening');
+  await once(mute.unref(), 'listening');
   const node = await TestNode.start(moved, 'bob', { limits: { handshakeMillis: 200 } });
   await node.until(() => /no answer in 0.2 s/.test(node.transport.problems.alice ?? ''));
   mute.close();
