@@ -157,10 +157,7 @@ export class SessionRun implements Run {
   }
 
   compute<I, O>(job: Job<I, O>, input: I): Promise<O> {
-    return kept(async () => {
-      this.#channel.throwIfFailed();
-      return await this.#compute(job, input, { signal: this.signal });
-    });
+    return kept(() => this.#compute(job, input, { signal: this.signal }));
   }
 
   /** Resolves when nothing is owed any more. Throws `BUG` when the protocol never compared an echo that rides. */

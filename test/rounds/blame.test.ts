@@ -1,10 +1,12 @@
 /** Who is named for what: docs/protocol.md §11. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { z } from 'zod';
+import { bytesField } from '#src/core/codec.js';
 import { ERROR_CODES, type ErrorCode, MpcError } from '#src/core/errors.js';
 import { abortFrame, abortReceived } from '#src/rounds/blame.js';
 import { type AbortFrame, decodeFrame, encodeFrame } from '#src/rounds/frames.js';
-import { ofPeer } from '#src/rounds/run.js';
+import { broadcastRound, ofPeer } from '#src/rounds/run.js';
 import { printable, quotedPair } from '#src/rounds/untrusted.js';
 import { errorAt, runParties } from '../support/memory-network.js';
 import { flipBit, setField, tamper } from '../support/tamper.js';
@@ -104,6 +106,22 @@ test('a check that throws is a bug here, not a peer’s fault', async () => {
   assert.deepEqual(errorAt(outcomes, 'alice').culprits, []);
 });
 
+test('a schema that fails by itself is a bug here, not an undecodable message', async () => {
+  const broken = z.codec(bytesField(1), z.number(), {
+    decode: () => {
+      throw new TypeError('oops');
+    },
+    encode: (value) => Uint8Array.of(value),
+  });
+  const round = broadcastRound({ step: 'test', name: 'broken', maxBytes: 8, broadcast: broken });
+  const outcomes = await runParties(['alice', 'bob'], (party) =>
+    party.session({ rounds: [round] }, (run) => run.broadcast(round, 1)),
+  );
+  const errors = ['alice', 'bob'].map((name) => errorAt(outcomes, name));
+  assert.ok(errors.every((error) => error.culprits.length === 0));
+  assert.ok(errors.some((error) => error.code === 'BUG' && error.message === 'oops'));
+});
+
 test('a failure of all together names the quorum and nobody', async () => {
   const outcomes = await runParties(['alice', 'bob'], (party) =>
     party.session({}, async (run) => run.fail('the parts of the key do not add up to it')),
@@ -178,6 +196,7 @@ test('peers are told what concerns them, and of a failure here only its kind', (
 
 test('printable text and pairs of it', () => {
   assert.equal(printable('a\u202eb\u0000"c"', 20), "a?b?'c'");
+  assert.equal(printable('x'.repeat(20), 20), 'x'.repeat(20));
   assert.equal(printable('x'.repeat(21), 20), `${'x'.repeat(17)}...`);
   assert.deepEqual(quotedPair('a', 'b'), ['"a"', '"b"']);
   const prefix = 'p'.repeat(400);

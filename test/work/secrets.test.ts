@@ -3,6 +3,7 @@ import { test } from 'node:test';
 import { Secret } from '#src/core/bytes.js';
 import { defineJob } from '#src/work/job.js';
 import { secretsIn, transferOf, wipeSecrets, withCopiedSecrets } from '#src/work/secrets.js';
+import work from '#src/work/worker.js';
 
 const bytes = (value: number) => new Uint8Array(4).fill(value);
 
@@ -47,6 +48,20 @@ test('one buffer is moved once', () => {
 test('an owner of secrets is no plain data: cloning it gives nothing away', () => {
   using secret = Secret.own(bytes(1));
   assert.deepEqual(structuredClone(withCopiedSecrets({ secret })), { secret: {} });
+});
+
+test('a worker wipes the secrets also of a job that it never begins', async () => {
+  const unwanted = Int32Array.of(1);
+  const wanted = Int32Array.of(0);
+  for (const [flag, code] of [
+    [unwanted, 'INTERRUPTED'],
+    [wanted, 'BUG'],
+  ] as const) {
+    const input = { secret: bytes(1) };
+    const outcome = await work({ module: import.meta.url, name: 'nobody defined this', input, flag });
+    assert.equal('error' in outcome && outcome.error.code, code);
+    assert.deepEqual(input.secret, bytes(0));
+  }
 });
 
 test('a job is defined once', () => {
