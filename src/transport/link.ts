@@ -91,6 +91,7 @@ export class Link {
     if (!this.up) this.#problem = problem;
   }
 
+  /** Notes a disagreement that only a user can end; the next connection that fits clears it. */
   disagree(error: MpcError): void {
     this.#disagreement = error;
     this.#events.changed();

@@ -9,7 +9,13 @@ import { type ConnectionOptions, connect } from 'node:tls';
 import { encode } from '#src/core/codec.js';
 import { encodeFrame, type Frame, FrameDecoder } from '#src/transport/frame.js';
 import { encodeHello, type Hello, TRANSPORT_VERSION } from '#src/transport/hello.js';
-import { APPLICATION_PROTOCOL, decodeRefusal, REFUSALS, type Refusal } from '#src/transport/identity.js';
+import {
+  APPLICATION_PROTOCOL,
+  decodeRefusal,
+  encodeRefusal,
+  REFUSALS,
+  type Refusal,
+} from '#src/transport/identity.js';
 import { type Credentials, daysFromNow, TestAuthority } from '../support/certs.js';
 import { closeAll, HOST, type NodeOptions, TestCluster, TestNode } from './node.js';
 
@@ -257,6 +263,37 @@ test(
     await closeAll(node);
   },
 );
+
+test('a party that takes back its hello, and a reason that this version does not know', TIMEOUT, async () => {
+  const moved = await cluster.moved();
+  const node = await TestNode.start(moved, 'alice');
+  const cases = [
+    [encodeRefusal('superseded'), `it refuses this party: ${REFUSALS.superseded}`],
+    [new Uint8Array(Buffer.from('reason of the future')), 'it refuses this party: for an unknown reason'],
+  ] as const;
+  for (const [body, problem] of cases) {
+    await call({
+      port: moved.port('alice'),
+      credentials: moved.credentials('charlie'),
+      frames: [hello(), { kind: 'refusal', body }],
+    });
+    await node.until(() => node.transport.problems.charlie === `connection lost: ${problem}`);
+  }
+  assert.deepEqual(node.lost, []);
+  await closeAll(node);
+});
+
+test('closing drops strangers that are still in their handshake', TIMEOUT, async () => {
+  const moved = await cluster.moved();
+  const node = await TestNode.start(moved, 'alice');
+  const socket = connectTcp(moved.port('alice'), HOST);
+  socket.on('error', () => {});
+  socket.resume();
+  await once(socket, 'connect');
+  await pause(50);
+  await closeAll(node);
+  if (!socket.closed) await once(socket, 'close');
+});
 
 test('plain text, HTTP, garbage, and a port scan', TIMEOUT, async () => {
   for (const bytes of ['GET / HTTP/1.1\r\n\r\n', 'hello\n', '\x16\x03\x01\xff\xff garbage', '']) {
