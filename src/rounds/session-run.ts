@@ -190,10 +190,12 @@ export class SessionRun implements Run {
     }
   }
 
-  #send(round: AnyRound, to: PartyName, parts: Parts): Promise<void> {
+  async #send(round: AnyRound, to: PartyName, parts: Parts): Promise<void> {
     const { step, name } = round;
     const { operation } = this.#channel;
-    return this.#channel.send(to, { kind: 'round', operation, sid: this.sid, step, round: name, ...parts });
+    const size = (parts.broadcast?.length ?? 0) + (parts.direct?.length ?? 0);
+    invariant(size <= round.maxBytes, `a message of ${placeOf(round)} is longer than its limit`);
+    await this.#channel.send(to, { kind: 'round', operation, sid: this.sid, step, round: name, ...parts });
   }
 
   /** Hashes the broadcast parts and, when the round's echo is its own, compares the hash with every peer's. */
@@ -237,9 +239,7 @@ const present = (part: Uint8Array | null): Uint8Array => {
 
 function encodePart<T>(round: AnyRound, schema: z.ZodType<T> | undefined, value: T): Uint8Array {
   invariant(schema, `${placeOf(round)} has no such part`);
-  const bytes = encodeAs(schema, value);
-  invariant(bytes.length <= round.maxBytes, `a message of ${placeOf(round)} is longer than its limit`);
-  return bytes;
+  return encodeAs(schema, value);
 }
 
 function decodePart<T>(

@@ -402,6 +402,11 @@ misuse(
   /longer than its limit/,
 );
 misuse(
+  'two parts that are longer together than their limit',
+  (run) => run.broadcastAndExchange(second, { x: 1n }, toAll(run, { y: 1n, to: 'x'.repeat(242) })),
+  /longer than its limit/,
+);
+misuse(
   'a message that does not fit its schema',
   (run) => run.exchange(third, toAll(run, { echo: new Uint8Array(31) })),
   /not 32 bytes long/,
