@@ -5,8 +5,8 @@
 import { formatPolicy } from '../access/policy.js';
 import type { ClusterConfig } from '../config/cluster.js';
 import type { Random } from '../core/bytes.js';
-import { toHex } from '../core/bytes.js';
-import type { PartyName } from '../core/errors.js';
+import { equalBytes, toHex } from '../core/bytes.js';
+import { invariant, type PartyName } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
 import { messageDigest } from '../curve/ecdsa.js';
 import type { Multiplication } from '../multiplication/multiplication.js';
@@ -165,8 +165,10 @@ export async function signWith(
   request: SigningRequest,
 ): Promise<Uint8Array | undefined> {
   const { message, quorum, receivers } = request;
+  const { binding } = presignature;
   // Reserved before the hello that names it: no other request can take it any more.
   using reserved = presignature.reserve();
+  invariant(equalBytes(binding.shid, sharing.shid), 'a presignature was used with another sharing');
   const session: Session = {
     id,
     operation: 'sign',
@@ -176,7 +178,7 @@ export async function signWith(
     descriptor: {
       quorum: names(quorum),
       receiver: names(receivers),
-      presignature: printId(presignature.binding.sid),
+      presignature: printId(binding.sid),
       message: hashOf(message),
     },
   };

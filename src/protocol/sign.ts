@@ -15,7 +15,7 @@ import { directRound, peerMap } from '../rounds/run.js';
 import type { ReservedPresignature } from './presign.js';
 
 export interface SignInput {
-  /** Reserved for this message before the hello that names it was sent; the caller disposes it. */
+  /** Reserved for this message before the hello that names it was sent; used up here, and disposed by the caller. */
   readonly presignature: ReservedPresignature;
   readonly publicKey: Point;
   /** The whole message: every signer hashes it itself. */
@@ -73,6 +73,8 @@ export async function sign(run: Run, input: SignInput): Promise<Uint8Array | und
   const phi_i = presignature.phi.toBigint();
   const w_i = curve.mod(h * phi_i + r * presignature.v.toBigint());
   const u_i = curve.mod(presignature.u.toBigint() + delta * phi_i);
+  // Before anything made of it leaves: a second use in the same reservation finds nothing.
+  presignature[Symbol.dispose]();
   const isReceiver = receivers.includes(run.self);
   const partials = await run.exchange(
     rounds.partial,
