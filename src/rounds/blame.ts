@@ -77,7 +77,9 @@ export function abortReceived(
   // Whom both miss is the one not heard from, rather than the one that gave up first.
   const missed = waitedFor.filter((peer) => peer !== sender && named.includes(peer));
   const also = missed.length === 0 ? '' : `; this party waits for ${missed.join(', ')} as well`;
-  const culprits = missed.length === 0 ? [sender] : missed;
+  // A sender that left because of others was heard from; and that it is because of them is only hearsay.
+  const fallback = named.some((name) => name !== sender) ? [] : [sender];
+  const culprits = missed.length === 0 ? fallback : missed;
   return new MpcError('PEER_LEFT', `${sender} left; ${hearsay}${also}`, { culprits });
 }
 

@@ -184,6 +184,14 @@ test('who gave up waiting for somebody that is missed here too is not the one no
   );
 });
 
+test('who left only because of somebody else is named in the message, and not as a culprit', () => {
+  const gaveUp = abort({ code: 'PEER_LEFT', culprits: ['dave'], reason: 'dave has ended' });
+  const error = abortReceived('bob', gaveUp, PARTIES, ['bob']);
+  assert.equal(error.code, 'PEER_LEFT');
+  assert.deepEqual(error.culprits, []);
+  assert.equal(error.message, 'bob left; it reports PEER_LEFT of dave: "dave has ended"');
+});
+
 test('peers are told what concerns them, and of a failure here only its kind', () => {
   const said = (error: MpcError) => abortFrame('test', error).reason;
   assert.equal(said(new MpcError('PROTOCOL', 'bob cheats')), 'bob cheats');
