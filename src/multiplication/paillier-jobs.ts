@@ -43,7 +43,7 @@ export interface Message2 {
   readonly aff: readonly aff.Proof[];
 }
 
-/** p₁ ‖ p₂ ‖ t ‖ κ: the primes of half the modulus' length each, t and κ of its whole length. */
+/** p₁ ‖ p₂ ‖ s ‖ t ‖ κ: the primes of half the modulus' length each, the others of its whole length. */
 interface OwnKeySecret {
   readonly ownKey: Uint8Array;
 }
@@ -55,7 +55,7 @@ interface Owner {
 
 /** One's own keys from their secret bytes. */
 function ownerOf({ ownKey }: OwnKeySecret): Owner {
-  const modulusBytes = ownKey.length / 3;
+  const modulusBytes = ownKey.length / 4;
   const key = PrivateKey.fromBytes(ownKey.subarray(0, modulusBytes));
   return { key, pedersen: RingPedersenOwner.fromBytes(key, ownKey.subarray(modulusBytes)) };
 }
@@ -75,14 +75,28 @@ function parseParameters({ N, s, t }: Parameters, level: SecurityLevel) {
   return key && pedersen && { key, pedersen };
 }
 
+interface VerifiedPeer {
+  readonly key: VerifiedPublicKey;
+  readonly pedersen: VerifiedRingPedersen;
+}
+
+/** Keys of peers in use, by their parameters: all of it public, and a tenth of a job's time to make again. */
+const verifiedPeers = new Map<string, VerifiedPeer>();
+const MAX_VERIFIED_PEERS = 64;
+
 /** A peer's keys, whose Π^prm, Π^mod and Π^fac this party has checked in the set-up that they come from. */
-function verifiedPeer(
-  parameters: Parameters,
-  level: SecurityLevel,
-): { readonly key: VerifiedPublicKey; readonly pedersen: VerifiedRingPedersen } {
+function verifiedPeer(parameters: Parameters, level: SecurityLevel): VerifiedPeer {
+  const { N, s, t } = parameters;
+  const name = [level.bits, N, s, t].map((part) => part.toString(16)).join();
+  const known = verifiedPeers.get(name);
+  if (known !== undefined) return known;
   const keys = parseParameters(parameters, level);
   invariant(keys !== undefined, 'verified parameters do not parse');
-  return { key: verifiedPublicKey(keys.key), pedersen: verifiedRingPedersen(keys.pedersen) };
+  const peer = { key: verifiedPublicKey(keys.key), pedersen: verifiedRingPedersen(keys.pedersen) };
+  const [oldest = name] = verifiedPeers.keys();
+  if (verifiedPeers.size === MAX_VERIFIED_PEERS) verifiedPeers.delete(oldest);
+  verifiedPeers.set(name, peer);
+  return peer;
 }
 
 // Set-up

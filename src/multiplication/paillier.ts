@@ -80,7 +80,7 @@ export class PaillierSetup implements MultiplicationSetup {
   constructor(
     private readonly curve: Curve,
     private readonly level: SecurityLevel,
-    /** p₁ ‖ p₂ ‖ t ‖ κ. */
+    /** p₁ ‖ p₂ ‖ s ‖ t ‖ κ. */
     private readonly ownKey: Secret,
     private readonly peers: PeerMap<jobs.Parameters>,
   ) {}

@@ -95,32 +95,37 @@ export class RingPedersenOwner implements VerifiedRingPedersen {
   // A private field behind a getter: neither inspection nor JSON shows it.
   readonly #kappa: bigint;
 
-  private constructor(key: PrivateKey, t: bigint, kappa: bigint) {
+  private constructor(key: PrivateKey, s: bigint, t: bigint, kappa: bigint) {
     this.key = key;
+    this.s = s;
     this.t = t;
     this.#kappa = kappa;
-    this.s = key.pow(t, kappa);
   }
 
   /** Fresh parameters: t = r² mod N for r ← Z*_N, κ ← Z_φ(N). */
   static generate(key: PrivateKey, random: Random): RingPedersenOwner {
     const r = sampleUnit(key.N, random);
-    return new RingPedersenOwner(key, mod(r * r, key.N), sampleBelow(key.phi, random));
+    const t = mod(r * r, key.N);
+    const kappa = sampleBelow(key.phi, random);
+    return new RingPedersenOwner(key, key.pow(t, kappa), t, kappa);
   }
 
-  /** t ‖ κ, each as long as N; a secret that the caller wipes. */
+  /** s ‖ t ‖ κ, each as long as N; a secret that the caller wipes. */
   toBytes(): Uint8Array {
     const length = Math.ceil(bitLength(this.N) / 8);
-    return concatBytes(bigintToBytes(this.t, length), bigintToBytes(this.kappa, length));
+    return concatBytes(...[this.s, this.t, this.kappa].map((part) => bigintToBytes(part, length)));
   }
 
-  /** The parameters of {@link toBytes} under the same key; the bytes stay the caller's. `BUG` when they are not such. */
+  /**
+   * The parameters of {@link toBytes} under the same key; the bytes stay the caller's. `BUG` when they are not of the
+   * form of such; that s = t^κ is not computed again.
+   */
   static fromBytes(key: PrivateKey, bytes: Uint8Array): RingPedersenOwner {
-    const half = bytes.length / 2;
-    const t = bytesToBigint(bytes.subarray(0, half));
-    const kappa = bytesToBigint(bytes.subarray(half));
-    invariant(isParameter(t, key.N) && kappa < key.phi, 'not ring-Pedersen parameters of this key');
-    return new RingPedersenOwner(key, t, kappa);
+    const length = bytes.length / 3;
+    const [s, t, kappa] = [0, 1, 2].map((k) => bytesToBigint(bytes.subarray(k * length, (k + 1) * length)));
+    const fits = isParameter(s!, key.N) && isParameter(t!, key.N) && kappa! < key.phi;
+    invariant(fits, 'not ring-Pedersen parameters of this key');
+    return new RingPedersenOwner(key, s!, t!, kappa!);
   }
 
   get N(): bigint {

@@ -74,12 +74,12 @@ test('verification is a mark that the parameters carry', () => {
   assert(!('verified' in stranger));
 });
 
-test('the trapdoor survives as bytes, t and κ in equal halves', () => {
+test('the parameters and their trapdoor survive as bytes, s, t and κ in equal thirds', () => {
   const bytes = owner.toBytes();
-  assert.equal(bytes.length, 512);
+  assert.equal(bytes.length, 3 * 256);
   const copy = RingPedersenOwner.fromBytes(testPrivateKey(0), bytes);
   assert.deepEqual([copy.N, copy.s, copy.t, copy.kappa], [N, s, t, owner.kappa]);
-  const beyond = concatBytes(bytes.subarray(0, 256), bigintToBytes(owner.key.phi, 256));
+  const beyond = concatBytes(bytes.subarray(0, 2 * 256), bigintToBytes(owner.key.phi, 256));
   assert.throws(() => RingPedersenOwner.fromBytes(testPrivateKey(0), beyond), isBug);
   assert.throws(() => RingPedersenOwner.fromBytes(testPrivateKey(0), bytes.fill(0)), isBug);
   assert.throws(() => RingPedersenOwner.fromBytes(testPrivateKey(0), bytes.fill(255)), isBug);
