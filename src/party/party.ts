@@ -59,6 +59,12 @@ export interface PartyResult {
 
 const WAITING_EVERY_MILLIS = 10_000;
 const ANNOUNCE_EVERY_MILLIS = 2_000;
+/**
+ * How long the links may take to deliver what is still on its way. After a success a peer may need it, and its link
+ * may be down just then; after a failure or an interruption the user wants to be gone.
+ */
+const CLOSE_AFTER_SUCCESS_MILLIS = 3_000;
+const CLOSE_AFTER_FAILURE_MILLIS = 500;
 /** Two safe primes for the first set-up, two for that of the refresh. */
 const PRIMES = 4;
 
@@ -103,6 +109,7 @@ export async function runParty(options: PartyOptions): Promise<PartyResult> {
     notice: (reason) => options.logger.warn({ reason }, 'dropped a message'),
     abortedEarly: () => abortedByPeer.abort(),
   });
+  let closingMillis = CLOSE_AFTER_FAILURE_MILLIS;
   try {
     emit({ event: 'listening', party: self, address: clusterParty(cluster, self).address });
     primes.prepare(PRIMES);
@@ -113,6 +120,7 @@ export async function runParty(options: PartyOptions): Promise<PartyResult> {
       const connectMillis = await connect(transport, options, abortedByPeer.signal);
       const { done, backupHex } = await runCeremony(key);
       const { privatePem } = await key;
+      closingMillis = CLOSE_AFTER_SUCCESS_MILLIS;
       return {
         done: { ...done, millis: { connect: connectMillis, ...done.millis } },
         backupHex,
@@ -125,7 +133,7 @@ export async function runParty(options: PartyOptions): Promise<PartyResult> {
   } finally {
     over.abort(new MpcError('INTERRUPTED', 'the run is over'));
     mailbox.close();
-    await Promise.all([transport.close(), pool.close()]);
+    await Promise.all([transport.close(closingMillis), pool.close()]);
   }
 
   async function runCeremony(key: Promise<RecoveryKey>) {
