@@ -5,13 +5,19 @@ import { bigintToBytes, bytesToBigint, randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
 import { curveByName } from '#src/curve/curve.js';
 import type { MultiplicationSetup, ScalarPair, Use } from '#src/multiplication/multiplication.js';
-import { type Message1, type Message2, makeKeys } from '#src/multiplication/paillier-jobs.js';
+import {
+  type Message1,
+  type Message2,
+  makeKeys,
+  type Parameters,
+} from '#src/multiplication/paillier-jobs.js';
 import { add, encrypt, scale } from '#src/paillier/cipher.js';
 import { PrivateKey } from '#src/paillier/keys.js';
 import { RingPedersenOwner } from '#src/paillier/ring-pedersen.js';
-import type { Run } from '#src/rounds/run.js';
+import type { Compute, Run } from '#src/rounds/run.js';
 import { inlineCompute } from '#src/work/inline.js';
 import { secretsIn } from '#src/work/secrets.js';
+import type * as prm from '#src/zk/prm.js';
 import { errorAt, runParties } from '../support/memory-network.js';
 import { testPrivateKey } from '../support/primes.js';
 import { DRAWN_UNIT, leastDraws } from '../support/proofs.js';
@@ -162,6 +168,43 @@ test('the keys made from two primes are nowhere but in the output', async (conte
   assert.equal(bytesToBigint(ownKey.subarray(0, 128)), p1);
   for (const { calls } of parts) assert.deepEqual(calls[0]?.result, new Uint8Array(calls[0]!.result!.length));
 });
+
+type MadeKeys = { readonly parameters: Parameters; readonly prm: prm.Proof };
+
+/** Parameters and proofs that do not hold, committed to and opened as they should be. */
+const BAD_KEYS: ReadonlyMap<string, (keys: MadeKeys) => MadeKeys> = new Map([
+  ['a wrong proof', ({ prm, ...rest }) => ({ ...rest, prm: { ...prm, z: prm.z.with(0, prm.z[0]! + 1n) } })],
+  ['s outside ⟨t⟩', withParameters(({ N, s }) => ({ s: N - s }))],
+  ['t = 1', withParameters(() => ({ t: 1n }))],
+  ['s that is no unit', withParameters(() => ({ s: testPrivateKey(1).p1 }))],
+  ['a modulus with a small factor', withParameters(({ N }) => ({ N: N - (N % 3n) }))],
+  ['a modulus that is too short', withParameters(() => ({ N: testPrivateKey(1).p1 }))],
+]);
+
+function withParameters(alter: (parameters: Parameters) => Partial<Parameters>) {
+  return ({ parameters, ...rest }: MadeKeys): MadeKeys => ({
+    ...rest,
+    parameters: { ...parameters, ...alter(parameters) },
+  });
+}
+
+for (const [what, alter] of BAD_KEYS) {
+  test(`set-up names the owner of ${what}`, async () => {
+    const cheating: Compute = async (job, input, options) => {
+      const output = await compute(job, input, options);
+      return job.name === makeKeys.name ? { ...output, ...alter(output as MadeKeys) } : output;
+    };
+    const outcomes = await runParties(['alice', 'mallory'], (party) => {
+      const isCheat = party.self === 'mallory';
+      const session: typeof party.session = (given, body) =>
+        party.session(isCheat ? { ...given, compute: cheating } : given, body);
+      return setUpAt({ ...party, session }, testMultiplication(curve, isCheat ? 1 : 0));
+    });
+    const { code, culprits, message } = errorAt(outcomes, 'alice');
+    assert.deepEqual([code, culprits], ['PROTOCOL', ['mallory']]);
+    assert.match(message, /\(prm\)/);
+  });
+}
 
 test('two owners of one modulus are both named, and each of them names the other', async () => {
   const parties = ['alice', 'bob', 'charlie'];
