@@ -2,7 +2,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MpcError } from '#src/core/errors.js';
+import { abortFrame } from '#src/rounds/blame.js';
 import { encodeFrame, type HelloFrame, PROTOCOL_VERSION, type SentFrame } from '#src/rounds/frames.js';
+import { Mailbox } from '#src/rounds/mailbox.js';
 import { MemoryCluster, outcomeOf, type TestParty, testParty } from '../support/memory-network.js';
 import { converse, ROUNDS } from './protocol.js';
 
@@ -163,6 +165,17 @@ test('an undecodable frame while nothing is open is dropped and logged', async (
   assert.deepEqual(alice.notices, ['dropped from bob: an undecodable frame (shorter than a frame)']);
 });
 
+test('an abort of an operation not open here is told at once, once, and nothing else is', async () => {
+  const cluster = new MemoryCluster(['alice', 'bob']);
+  const told: string[] = [];
+  new Mailbox(cluster.network('alice'), { abortedEarly: (operation) => told.push(operation) });
+  const abort = abortFrame('a', new MpcError('DISAGREEMENT', 'different messages'));
+  for (const frame of [hello('a'), abort, abort, hello('b')])
+    cluster.deliver('bob', 'alice', encodeFrame(frame));
+  await settle();
+  assert.deepEqual(told, ['a']);
+});
+
 test('a peer cannot fill the log', async () => {
   const cluster = new MemoryCluster(['alice', 'bob', 'charlie']);
   const alice = testParty(cluster, 'alice');
@@ -190,8 +203,9 @@ test('only so many ended operations are remembered', async () => {
   const alice = testParty(new MemoryCluster(['alice', 'bob']), 'alice');
   const signal = AbortSignal.abort(new MpcError('INTERRUPTED', 'interrupted'));
   const open = (operation: string) => alice.session({ operation, signal }, async () => {});
-  for (let index = 0; index < 1100; index += 1)
+  for (let index = 0; index <= 1024; index += 1)
     await assert.rejects(open(`${index}`), { code: 'INTERRUPTED' });
-  await assert.rejects(open('1099'), { code: 'BUG', message: '1099 is opened twice' });
+  await assert.rejects(open('1024'), { code: 'BUG', message: '1024 is opened twice' });
+  await assert.rejects(open('1'), { code: 'BUG', message: '1 is opened twice' });
   await assert.rejects(open('0'), { code: 'INTERRUPTED' });
 });
