@@ -28,9 +28,13 @@ const withoutOpenSsl = (): Engine =>
     throw new Error('not supported');
   });
 
-/** An engine that shows the objects it makes, by their moduli, and how often OpenSSL refused to compute. */
+/** An engine that shows the objects it makes, with their moduli and exponents, and how often OpenSSL refused. */
 function observed() {
-  const made: { readonly modulus: bigint; readonly group: DiffieHellman }[] = [];
+  const made: {
+    readonly modulus: bigint;
+    readonly group: DiffieHellman;
+    readonly exponents: Uint8Array[];
+  }[] = [];
   const seen = { refusals: 0 };
   const engine = new Engine((modulus) => {
     const group = openSsl(modulus);
@@ -44,7 +48,13 @@ function observed() {
       }
     };
     group.computeSecret = watched as DiffieHellman['computeSecret'];
-    made.push({ modulus: bytesToBigint(modulus), group });
+    const exponents: Uint8Array[] = [];
+    const setPrivateKey = group.setPrivateKey.bind(group);
+    group.setPrivateKey = (key: NodeJS.ArrayBufferView | string) => {
+      exponents.push(key as Uint8Array);
+      setPrivateKey(key as Uint8Array);
+    };
+    made.push({ modulus: bytesToBigint(modulus), group, exponents });
     return group;
   });
   assert.equal(engine.name, 'openssl'); // so that the self-test's modulus is not counted later
@@ -225,7 +235,10 @@ test('each power has an object of its own, which keeps no exponent', () => {
   const factor = 2n ** 521n - 1n;
   assert.equal(engine.power(factor, 400n, factor ** 2n), 0n); // refused
   assert.equal(made.length, 5);
-  for (const { group } of made) assert.equal(toHex(group.getPrivateKey()), '01');
+  for (const { group, exponents } of made) {
+    assert.equal(toHex(group.getPrivateKey()), '01');
+    assert.deepEqual(exponents, [new Uint8Array(exponents[0]!.length), Uint8Array.of(1)]);
+  }
 });
 
 test('nothing of a modulus, which may be secret, outlives its power', async () => {

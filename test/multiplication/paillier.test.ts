@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { bigintToBytes, bytesToBigint, randomBytes } from '#src/core/bytes.js';
-import { decodeAs, encodeAs } from '#src/core/codec.js';
+import { decode, decodeAs, encodeAs } from '#src/core/codec.js';
 import { curveByName } from '#src/curve/curve.js';
 import type { MultiplicationSetup, ScalarPair, Use } from '#src/multiplication/multiplication.js';
 import {
@@ -10,15 +10,18 @@ import {
   type Message2,
   makeKeys,
   type Parameters,
+  verifyPrm,
 } from '#src/multiplication/paillier-jobs.js';
 import { add, encrypt, scale } from '#src/paillier/cipher.js';
 import { PrivateKey } from '#src/paillier/keys.js';
 import { RingPedersenOwner } from '#src/paillier/ring-pedersen.js';
+import { decodeFrame } from '#src/rounds/frames.js';
 import type { Compute, Run } from '#src/rounds/run.js';
 import { inlineCompute } from '#src/work/inline.js';
 import { secretsIn } from '#src/work/secrets.js';
+import type { ProofContext } from '#src/zk/context.js';
 import type * as prm from '#src/zk/prm.js';
-import { errorAt, runParties } from '../support/memory-network.js';
+import { errorAt, type Intercept, runParties, type TestParty, valuesOf } from '../support/memory-network.js';
 import { testPrivateKey } from '../support/primes.js';
 import { DRAWN_UNIT, leastDraws } from '../support/proofs.js';
 import { quickSetups, setUpAt, testMultiplication } from '../support/protocols.js';
@@ -167,6 +170,35 @@ test('the keys made from two primes are nowhere but in the output', async (conte
   const { ownKey } = (await compute(makeKeys, input)).secret;
   assert.equal(bytesToBigint(ownKey.subarray(0, 128)), p1);
   for (const { calls } of parts) assert.deepEqual(calls[0]?.result, new Uint8Array(calls[0]!.result!.length));
+});
+
+test('the proofs about a modulus are bound to the coin of all parties', async () => {
+  const coins = new Map<string, Uint8Array>();
+  const intercept: Intercept = (from, _to, bytes) => {
+    const frame = decodeFrame(bytes);
+    if (frame.kind === 'round' && frame.step === 'paillier' && frame.round === 'open') {
+      const opening = decode(frame.broadcast!, 1 << 20) as { readonly coin: Uint8Array };
+      coins.set(from, opening.coin);
+    }
+    return undefined;
+  };
+  const contexts: ProofContext[] = [];
+  const watched: Compute = (job, input, options) => {
+    const { context, modContext, facContext } = input as Record<string, ProofContext>;
+    if (job.name !== makeKeys.name && job.name !== verifyPrm.name)
+      contexts.push(...[context, modContext, facContext].filter((given) => given !== undefined));
+    return compute(job, input, options);
+  };
+  const act = (party: TestParty) =>
+    setUpAt(party, testMultiplication(curve, party.parties.indexOf(party.self)));
+  valuesOf(await runParties(['alice', 'bob'], act, { intercept, compute: watched }));
+  const [first, second] = [...coins.values()];
+  assert.equal(contexts.length, 8);
+  for (const { extra } of contexts)
+    assert.deepEqual(
+      extra,
+      first!.map((byte, k) => byte ^ second![k]!),
+    );
 });
 
 type MadeKeys = { readonly parameters: Parameters; readonly prm: prm.Proof };

@@ -57,6 +57,13 @@ test('t is a square and s = t^κ; each generation is another', () => {
   assert.notEqual(other.kappa, owner.kappa);
 });
 
+test('κ is drawn from all of Z_φ(N)', () => {
+  const key = testPrivateKey(0);
+  const draws = [key.phi, 5n, key.phi - 1n].map((value) => bigintToBytes(value, 256));
+  const drawn = RingPedersenOwner.generate(key, () => draws.splice(draws.length === 3 ? 1 : 0, 1)[0]!);
+  assert.deepEqual([drawn.t, drawn.kappa], [25n, key.phi - 1n]);
+});
+
 test('parameters that are no units, 1, N − 1, out of range or of Jacobi symbol −1 are refused', () => {
   let nonSquare = 2n;
   while (jacobi(nonSquare, N) !== -1) nonSquare += 1n;
