@@ -14,7 +14,7 @@
  *   for primality, which takes as long as many powers. So no object needs to be kept, and nothing of a secret
  *   modulus outlives the call.
  * - Of 512 bits, it keeps lengths at multiples of 512 bits, which OpenSSL multiplies fastest: modulo 3m a power
- *   takes up to twice as long as modulo m, modulo 3^323·m a twentieth to a half longer, the shorter m the more.
+ *   takes twice as long as modulo m, modulo 3^323·m a sixth longer at 6144 bits and a half at 2048.
  */
 import { createDiffieHellman, type DiffieHellman } from 'node:crypto';
 import { modPow as bigintModPow } from 'bigint-crypto-utils';
