@@ -60,17 +60,11 @@ async function terminalDisplay(parties: readonly PartyName[]): Promise<Display> 
   const { Listr } = await import('listr2');
   const width = Math.max(...parties.map((party) => party.length));
   const logs: string[] = [];
-  const rows = new Map<PartyName, Row>();
+  const rows = new Map(parties.map((party) => [party, new Row(party.padEnd(width))]));
   const list = new Listr(
-    parties.map((party) => ({
-      title: party.padEnd(width),
-      task: (_context: unknown, task: { title: string }) =>
-        new Promise<void>((resolve, reject) => {
-          const draw = (text: string) => {
-            task.title = `${party.padEnd(width)}  ${text}`;
-          };
-          rows.set(party, { draw, resolve, reject, step: '' });
-        }),
+    [...rows.values()].map((row) => ({
+      title: row.label,
+      task: (_context: unknown, task: Titled) => row.drawnAs(task),
     })),
     {
       concurrent: true,
@@ -84,7 +78,7 @@ async function terminalDisplay(parties: readonly PartyName[]): Promise<Display> 
   const fail = (party: PartyName, message: string): void => {
     const row = rows.get(party);
     row?.draw(printable(message));
-    row?.reject(new Error(message));
+    row?.fail(message);
   };
   return {
     show(party, event) {
@@ -93,7 +87,7 @@ async function terminalDisplay(parties: readonly PartyName[]): Promise<Display> 
       if (event.event === 'error') fail(party, event.message);
       else if (event.event === 'done') {
         row.draw(`finished in ${formatDuration(event.millis.total ?? 0)}`);
-        row.resolve();
+        row.finish();
       } else showInRow(row, event);
     },
     fail,
@@ -101,18 +95,59 @@ async function terminalDisplay(parties: readonly PartyName[]): Promise<Display> 
       if (logs.length < MAX_LOG_LINES) logs.push(line);
     },
     async end() {
+      for (const row of rows.values()) row.finish();
       await drawing;
       for (const line of logs) printLog(line);
     },
   };
 }
 
-interface Row {
-  readonly draw: (text: string) => void;
-  readonly resolve: () => void;
-  readonly reject: (error: Error) => void;
+/** A task of listr2, as far as a row needs it. */
+interface Titled {
+  title: string;
+}
+
+/** A party's line. It exists before listr2 draws it: what a party tells at once is not lost. */
+class Row {
+  readonly label: string;
   /** The current step, as drawn. */
-  step: string;
+  step = '';
+  #text = '';
+  #task: Titled | undefined;
+  readonly #ended: Promise<void>;
+  #resolve: () => void = () => {};
+  #reject: (error: Error) => void = () => {};
+
+  constructor(label: string) {
+    this.label = label;
+    this.#ended = new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+    });
+    this.#ended.catch(() => {});
+  }
+
+  /** Shows itself as `task` from now on; settles when the party has ended. */
+  drawnAs(task: Titled): Promise<void> {
+    this.#task = task;
+    this.draw(this.#text);
+    return this.#ended;
+  }
+
+  draw(text: string): void {
+    this.#text = text;
+    if (this.#task) this.#task.title = `${this.label}  ${text}`;
+  }
+
+  /** Ends the row well, unless it has ended. */
+  finish(): void {
+    this.#resolve();
+  }
+
+  /** Ends the row badly, unless it has ended. */
+  fail(message: string): void {
+    this.#reject(new Error(message));
+  }
 }
 
 function showInRow(row: Row, event: PartyEvent): void {

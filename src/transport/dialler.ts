@@ -40,9 +40,8 @@ export class Dialler {
     const { redialMillis, redialMaxMillis } = this.#limits;
     const { signal } = this.#stopped;
     for (let failures = 0; !signal.aborted; failures += 1) {
-      const dialledAt = performance.now();
-      await this.#dial();
-      if (performance.now() - dialledAt > 2 * redialMaxMillis) failures = 0;
+      // Who was there a moment ago is dialled again at once: its connections may be cut, but not it.
+      if (await this.#dial()) failures = 0;
       // Half of the pause is random, so that parties that lost one another together do not return in step.
       const longest = Math.min(redialMaxMillis, redialMillis * 2 ** Math.min(failures, 20));
       await pause(longest * (randomInt(500, 1000) / 1000), undefined, { signal, ref: false }).catch(() => {});
@@ -55,8 +54,8 @@ export class Dialler {
     for (const socket of this.#sockets) socket.destroy(new Error('stopped'));
   }
 
-  /** One connection to the peer, from dialling to its end. */
-  async #dial(): Promise<void> {
+  /** One connection to the peer, from dialling to its end. Whether it became the link's. */
+  async #dial(): Promise<boolean> {
     const { host, port } = this.#address;
     const socket = connect({ ...this.#tls, host, port });
     const late = () => socket.destroy(new Error(`no answer in ${this.#limits.handshakeMillis / 1000} s`));
@@ -71,8 +70,10 @@ export class Dialler {
       clearTimeout(timer);
       this.#sockets.delete(socket);
       await connection.closed;
+      return true;
     } catch (error) {
       if (!this.#stopped.signal.aborted) this.#link.note(dialProblem(error, formatAddress(this.#address)));
+      return false;
     } finally {
       clearTimeout(timer);
     }
