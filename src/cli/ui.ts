@@ -103,7 +103,8 @@ export class Narrator {
           : ['✓ Signature created (I am the receiver) and verified', `  Signature: ${event.der}`];
       case 'backup':
         return [
-          ...(event.ownKey ? ['  Backup Encryption Key generated'] : []),
+          // Made once in a run, and used for the refreshed share, too.
+          ...(event.ownKey && event.epoch === 0 ? ['  Backup Encryption Key generated'] : []),
           `✓ Key backed up with PVE (${event.scheme})`,
           `  Backup Label: ${event.label}`,
           `  Ciphertext size: ${event.bytes} bytes`,

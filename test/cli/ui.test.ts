@@ -131,6 +131,23 @@ const TRANSCRIPT: readonly (readonly [event: PartyEvent, lines: string[]])[] = [
       '  Ciphertext size: 14000 bytes',
     ],
   ],
+  // The same key again: it was generated before.
+  [
+    {
+      event: 'backup',
+      party,
+      epoch: 1,
+      label: 'backup-alice-2',
+      scheme: 'rsa-oaep',
+      bytes: 14_000,
+      ownKey: true,
+    },
+    [
+      '✓ Key backed up with PVE (rsa-oaep)',
+      '  Backup Label: backup-alice-2',
+      '  Ciphertext size: 14000 bytes',
+    ],
+  ],
   [
     { event: 'backup-verified', party, epoch, label: 'backup-alice-1' },
     ['✓ PVE backup verified successfully'],
