@@ -12,7 +12,8 @@ import { invariant, type PartyName } from '../core/errors.js';
 import type { Curve, Point } from '../curve/curve.js';
 import { chosenChildren, type Gate, leaves, type Policy, type PolicyNode } from './policy.js';
 
-export interface Sharing {
+/** What sharing a value along a policy gives its dealer. */
+export interface SharedValue {
   /** A share in [0, q) for each party. */
   readonly shares: ReadonlyMap<PartyName, bigint>;
   readonly commitments: readonly Point[];
@@ -24,13 +25,13 @@ export interface SharingKind {
 }
 
 /** Shares `secret`, an integer modulo q. */
-export function share(curve: Curve, policy: Policy, secret: bigint, random: Random): Sharing {
+export function share(curve: Curve, policy: Policy, secret: bigint, random: Random): SharedValue {
   const { shares, nonConstant } = shareValue(curve, policy, secret, random);
   return { shares, commitments: [secret, ...nonConstant].map((a) => curve.multiplyBase(a)) };
 }
 
 /** Shares 0. */
-export function shareZero(curve: Curve, policy: Policy, random: Random): Sharing {
+export function shareZero(curve: Curve, policy: Policy, random: Random): SharedValue {
   const { shares, nonConstant } = shareValue(curve, policy, 0n, random);
   return { shares, commitments: nonConstant.map((a) => curve.multiplyBase(a)) };
 }
