@@ -79,10 +79,6 @@ const byteString = z.custom<Uint8Array>((value) => value instanceof Uint8Array, 
 export const bytesField = (length: number) =>
   byteString.refine((value) => value.length === length, `not ${length} bytes long`);
 
-/** A byte string of at most `maxLength` bytes. */
-export const boundedBytesField = (maxLength: number) =>
-  byteString.refine((value) => value.length <= maxLength, `longer than ${maxLength} bytes`);
-
 /** An integer 0 ≤ x < 2^bits, as minimal big-endian bytes (0 is the empty string). */
 export const naturalField = (bits: number) =>
   z.codec(
