@@ -1,5 +1,6 @@
 /** Jobs in worker threads, so that sockets keep answering and several cores are used. */
 import { availableParallelism } from 'node:os';
+import { fileURLToPath } from 'node:url';
 import { Piscina } from 'piscina';
 import { asMpcError, MpcError, throwIfAborted } from '../core/errors.js';
 import { whenAborted } from '../rounds/abort-signal.js';
@@ -73,7 +74,7 @@ export class WorkerPool {
 }
 
 function startPiscina(maxThreads: number): Piscina {
-  const filename = new URL('./worker.js', import.meta.url).href;
+  const filename = fileURLToPath(new URL('./entry.cjs', import.meta.url));
   // One thread at least, so that one that dies is replaced while others' jobs are in the queue.
   const piscina = new Piscina({
     filename,
