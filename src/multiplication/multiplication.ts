@@ -4,6 +4,7 @@
  * nothing outside this folder may depend on which multiplication runs.
  */
 import type { z } from 'zod';
+import type { Secret } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
 import type { AnyRound, Run } from '../rounds/run.js';
@@ -43,11 +44,20 @@ export interface MultiplicationSetup extends Disposable {
   ): Promise<{ readonly message2: unknown; readonly c: ScalarPair } | undefined>;
   /** As receiver: d_0, d_1 from the peer's answer; `undefined`: it fails its checks, and the peer is at fault. */
   finish(use: Use, opened: Opened, message2: unknown): Promise<ScalarPair | undefined>;
+  /** All that {@link Multiplication.restore} needs to make this set-up again. The caller disposes it. */
+  save(): Secret;
+  /**
+   * Aborted, with the error that names the peer, when a failed check has made this set-up useless: every session
+   * that uses it ends. Only where a failed check tells something about the secrets, which Paillier's do not.
+   */
+  readonly voided: AbortSignal;
+  /** Called before `voided` is aborted, and done when it returns: whoever stores the set-up erases it here. */
+  beforeVoid: (() => void) | undefined;
 }
 
 /** One kind of multiplication, for a curve and a security level. */
 export interface Multiplication {
-  readonly name: 'paillier';
+  readonly name: 'paillier' | 'ot';
   readonly curve: Curve;
   /** Rounds of the set-up, in order. */
   readonly setupRounds: readonly AnyRound[];
@@ -57,4 +67,6 @@ export interface Multiplication {
   readonly maxBytes: number;
   /** Set-up with every peer of `run`. The caller disposes it. */
   setup(run: Run): Promise<MultiplicationSetup>;
+  /** A set-up from what {@link MultiplicationSetup.save} gave; throws `FILE` when it is nothing of that. */
+  restore(saved: Secret): MultiplicationSetup;
 }

@@ -9,9 +9,9 @@
  * c_l = −y_l; the receiver's d_l is the plaintext of D_l. As |a_l·χ + y_l| < N/2, nothing wraps around.
  */
 import { z } from 'zod';
-import { bytesToBigint, equalBytes, Secret } from '../core/bytes.js';
-import { bytesField, listField, naturalField } from '../core/codec.js';
-import type { PartyName } from '../core/errors.js';
+import { bytesToBigint, concatBytes, equalBytes, Secret } from '../core/bytes.js';
+import { bytesField, decodeAs, encodeAs, listField, naturalField, UndecodableError } from '../core/codec.js';
+import { MpcError, type PartyName } from '../core/errors.js';
 import { hash } from '../core/transcript.js';
 import type { Curve } from '../curve/curve.js';
 import type { SecurityLevel } from '../math/params.js';
@@ -77,6 +77,10 @@ const isRepeated = (moduli: PeerMap<bigint>, party: PartyName): boolean =>
 
 /** One party's keys of the set-up: its own secrets, and everyone's verified parameters. */
 export class PaillierSetup implements MultiplicationSetup {
+  /** Never aborted: what an invalid message is answered with depends on no secret. */
+  readonly voided: AbortSignal = new AbortController().signal;
+  beforeVoid: (() => void) | undefined;
+
   constructor(
     private readonly curve: Curve,
     private readonly level: SecurityLevel,
@@ -120,6 +124,12 @@ export class PaillierSetup implements MultiplicationSetup {
     return result && takeScalars(result.secret);
   }
 
+  /** The own key, then the peers' parameters: nothing else of it is secret, and no other copy of it is made. */
+  save(): Secret {
+    const peers = [...this.peers].map(([name, parameters]) => ({ name, ...parameters }));
+    return Secret.own(concatBytes(this.ownKey.bytes, encodeAs(savedPeers(this.level), peers)));
+  }
+
   [Symbol.dispose](): void {
     this.ownKey.dispose();
   }
@@ -134,6 +144,25 @@ export class PaillierSetup implements MultiplicationSetup {
 
   #context({ run, sid, step, peer }: Use, prover: PartyName): ProofContext {
     return { sid, step, curve: this.curve.name, prover, verifier: prover === peer ? run.self : peer };
+  }
+}
+
+/** Wire form of the verified parameters of all peers. */
+const savedPeers = (level: SecurityLevel) => {
+  const modulus = naturalField(level.modulusBits);
+  return z.array(z.strictObject({ name: z.string(), N: modulus, s: modulus, t: modulus }));
+};
+
+/** What {@link PaillierSetup.save} has saved. */
+function restore(curve: Curve, level: SecurityLevel, saved: Secret): PaillierSetup {
+  const keyBytes = (4 * level.modulusBits) / 8;
+  try {
+    const peers = decodeAs(savedPeers(level), saved.bytes.subarray(keyBytes), saved.bytes.length);
+    const parameters = new Map(peers.map(({ name, ...parameters }) => [name, parameters]));
+    return new PaillierSetup(curve, level, Secret.own(saved.bytes.slice(0, keyBytes)), parameters);
+  } catch (cause) {
+    if (!(cause instanceof UndecodableError)) throw cause;
+    throw new MpcError('FILE', 'a stored Paillier set-up cannot be read', { cause });
   }
 }
 
@@ -163,6 +192,7 @@ export function paillierMultiplication(
     }),
     maxBytes: 2048 + 32 * modulusBytes,
     setup: (run) => setup(run, curve, level, rounds, primes),
+    restore: (saved) => restore(curve, level, saved),
   };
 }
 

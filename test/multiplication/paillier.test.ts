@@ -1,7 +1,7 @@
 // The Paillier multiplication: its products are right, and neither message is accepted when altered or replayed.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
-import { bigintToBytes, bytesToBigint, randomBytes } from '#src/core/bytes.js';
+import { bigintToBytes, bytesToBigint, randomBytes, Secret } from '#src/core/bytes.js';
 import { decode, decodeAs, encodeAs } from '#src/core/codec.js';
 import { curveByName } from '#src/curve/curve.js';
 import type { MultiplicationSetup, ScalarPair, Use } from '#src/multiplication/multiplication.js';
@@ -66,6 +66,38 @@ test('c + d = a·χ for both inputs, also at the edges of their range', async ()
     for (const l of [0, 1] as const) {
       assert.equal(curve.mod(c[l] + d![l]), curve.mod(inputs[l] * opened.chi));
     }
+  }
+});
+
+test('a set-up that was saved and restored works with the peer’s', async () => {
+  const multiplication = testMultiplication(curve, 0);
+  const before = Secret.live;
+  const saved = stateOf('alice').save();
+  const alice = multiplication.restore(saved);
+  saved.dispose();
+  const opened = await alice.open(use('alice', 'bob'));
+  const inputs: ScalarPair = [scalar(), scalar()];
+  const answer = await stateOf('bob').respond(use('bob', 'alice'), opened.message1, inputs);
+  const d = await alice.finish(use('alice', 'bob'), opened, answer!.message2);
+  for (const l of [0, 1] as const) {
+    assert.equal(curve.mod(answer!.c[l] + d![l]), curve.mod(inputs[l] * opened.chi));
+  }
+  alice[Symbol.dispose]();
+  assert.equal(Secret.live, before);
+});
+
+test('what is no saved set-up is not restored', () => {
+  const multiplication = testMultiplication(curve, 0);
+  using saved = stateOf('alice').save();
+  const { bytes } = saved;
+  for (const damaged of [
+    bytes.slice(0, 1000),
+    bytes.slice(0, -1),
+    Uint8Array.of(...bytes, 0),
+    bytes.slice(1),
+  ]) {
+    using secret = Secret.own(damaged);
+    assert.throws(() => multiplication.restore(secret), { code: 'FILE' });
   }
 });
 
