@@ -18,6 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ['work'],
   ['multiplication'],
   ['protocol', 'pve'],
+  ['files'],
   ['config', 'transport', 'keystore'],
   ['party'],
   ['cli'],
@@ -28,7 +29,7 @@ const PURE = floorOf('pve');
 
 /** Modules that only some folders or files may import. */
 const RESERVED: readonly (readonly [module: RegExp, ...owners: string[]])[] = [
-  [/^node:fs/, 'config', 'keystore', 'cli'],
+  [/^node:fs/, 'files', 'keystore', 'cli'],
   [/^node:(tls|net|https?|http2|dgram|dns)/, 'transport', 'party/control.ts'],
   [/^node:child_process$/, 'cli', 'party/recovery-key.ts'],
   [/^(node:worker_threads|piscina)$/, 'work'],
@@ -138,6 +139,8 @@ test('each rule is tripped by what it forbids, and by nothing else', () => {
     ['party/a.ts', "import { x } from '#src/core/bytes.js';", 'imports #src/core/bytes.js'],
     ['party/a.ts', "import fc from 'fast-check';", 'imports fast-check'],
     ['party/a.ts', "import { readFileSync } from 'node:fs';", 'imports node:fs'],
+    ['config/a.ts', "import { readFileSync } from 'node:fs';", 'imports node:fs'],
+    ['keystore/a.ts', "import { loadCluster } from '../config/cluster.js';", 'imports ../config/cluster.js'],
     ['rounds/a.ts', "import { connect } from 'node:tls';", 'imports node:tls'],
     ['party/a.ts', "import { createServer } from 'node:net';", 'imports node:net'],
     ['zk/a.ts', "import { p256 } from '@noble/curves/nist.js';", 'imports @noble/curves/nist.js'],

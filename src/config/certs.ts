@@ -16,8 +16,8 @@ import { dirname } from 'node:path';
 import type { Extension } from '@peculiar/x509';
 import { randomBytes, toHex } from '../core/bytes.js';
 import { MpcError } from '../core/errors.js';
+import { displayPath, exists, makeFolder, PUBLIC, SECRET, writeNewFile } from '../files/files.js';
 import type { ClusterConfig, ClusterParty } from './cluster.js';
-import { displayPath, exists, makeFolder, PUBLIC, SECRET, writeNewFile } from './files.js';
 import {
   certsInvocation,
   checkAuthority,

@@ -7,8 +7,8 @@ import { z } from 'zod';
 import { allOf, isPartyName, MAX_PARTIES, type Policy, parsePolicy } from '../access/policy.js';
 import { MpcError, type PartyName } from '../core/errors.js';
 import type { CurveName } from '../curve/curve.js';
+import { displayPath, readText } from '../files/files.js';
 import type { SecurityBits } from '../math/params.js';
-import { displayPath, readText } from './files.js';
 
 export interface ClusterParty {
   readonly name: PartyName;

@@ -54,7 +54,7 @@ function keygenCommand({ signal }: CommandContext): Command {
 
 async function keygen({ type, out, json }: KeygenOptions, signal: AbortSignal): Promise<void> {
   const [{ PUBLIC, SECRET, exists, writeNewFile }, { makeKeyPair }] = await Promise.all([
-    import('../../config/files.js'),
+    import('../../files/files.js'),
     import('../../party/recovery-key.js'),
   ]);
   const publicKey = `${out}.pub.pem`;
@@ -185,7 +185,7 @@ async function expectation(
 async function readPublicKey(curve: Curve, fileOrHex: string): Promise<Point> {
   if (/^[0-9a-f]{66,}$/i.test(fileOrHex)) return pointOfHex(curve, fileOrHex) ?? notAPoint(curve);
   const [{ readText }, { publicKeyFromPem }] = await Promise.all([
-    import('../../config/files.js'),
+    import('../../files/files.js'),
     import('../../curve/ecdsa.js'),
   ]);
   return publicKeyFromPem(readText(fileOrHex)).point;
@@ -234,7 +234,7 @@ function recoverCommand(): Command {
 
 async function recover(file: string, options: RecoverOptions): Promise<void> {
   const [{ SECRET, readBytes, writeNewFile }, { recoverShare }, { privateKeyFromPem }] = await Promise.all([
-    import('../../config/files.js'),
+    import('../../files/files.js'),
     import('../../pve/backup-file.js'),
     import('../../pve/recipient.js'),
   ]);
@@ -275,7 +275,7 @@ function hexLine({ bytes }: Secret): Uint8Array {
 
 async function readBackup(file: string): Promise<Backup> {
   const [{ readBytes }, { parseBackup }] = await Promise.all([
-    import('../../config/files.js'),
+    import('../../files/files.js'),
     import('../../pve/backup-file.js'),
   ]);
   // One character per byte: nothing in the file is decoded away before it is compared.

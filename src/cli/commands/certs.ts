@@ -35,7 +35,7 @@ export function certsCommand(): Command {
 async function makeCerts(options: CertsOptions): Promise<void> {
   const [{ loadCluster }, { exists }] = await Promise.all([
     import('../../config/cluster.js'),
-    import('../../config/files.js'),
+    import('../../files/files.js'),
   ]);
   const cluster = loadCluster(options.config);
   if (options.ifNone && exists(cluster.caCertPath)) return;
@@ -46,7 +46,7 @@ async function makeCerts(options: CertsOptions): Promise<void> {
 }
 
 async function describe({ outcome, path, validTo }: CertificateFile): Promise<string> {
-  const { displayPath } = await import('../../config/files.js');
+  const { displayPath } = await import('../../files/files.js');
   if (outcome === 'absent') return `not here: ${displayPath(path)}`;
   const until = validTo === undefined ? '' : `, valid until ${validTo.toISOString().slice(0, 10)}`;
   return `${outcome} ${displayPath(path)}${until}`;

@@ -66,7 +66,7 @@ async function takePart(
 ): Promise<void> {
   const [{ loadCluster }, { checkWritable, readText }, { runParty }] = await Promise.all([
     import('../../config/cluster.js'),
-    import('../../config/files.js'),
+    import('../../files/files.js'),
     import('../../party/party.js'),
   ]);
   const cluster = loadCluster(options.config);
@@ -108,7 +108,7 @@ export async function saveBackup(
   self: PartyName,
   { backupHex, recoveryKeyPem }: Pick<PartyResult, 'backupHex' | 'recoveryKeyPem'>,
 ) {
-  const { PUBLIC, SECRET, setAside, writeNewFile } = await import('../../config/files.js');
+  const { PUBLIC, SECRET, setAside, writeNewFile } = await import('../../files/files.js');
   const name = `backup-${self}`;
   const backup = `${name}.hex`;
   const recoveryKey = `${name}.key.pem`;

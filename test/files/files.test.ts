@@ -21,7 +21,7 @@ import {
   SECRET,
   setAside,
   writeNewFile,
-} from '#src/config/files.js';
+} from '#src/files/files.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'ecdsa-mpc-files-'));
 after(() => rmSync(folder, { recursive: true }));
