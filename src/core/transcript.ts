@@ -22,26 +22,29 @@ export type Field = Uint8Array | string | bigint | SignedField | readonly Field[
 
 /** left_encode / right_encode of SP 800-185 §2.3.1: the value in minimal bytes, with its length before or after. */
 function lengthEncode(value: number, side: 'left' | 'right'): Uint8Array {
-  const bytes = value === 0 ? Uint8Array.of(0) : bigintToBytes(BigInt(value));
-  const count = Uint8Array.of(bytes.length);
-  return side === 'left' ? concatBytes(count, bytes) : concatBytes(bytes, count);
+  const bytes = [value % 256];
+  for (let rest = Math.floor(value / 256); rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest % 256);
+  return new Uint8Array(side === 'left' ? [bytes.length, ...bytes] : [...bytes, bytes.length]);
 }
 
-/** encode_string of SP 800-185 §2.3.2. */
-const encodeString = (bytes: Uint8Array): Uint8Array[] => [lengthEncode(bytes.length * 8, 'left'), bytes];
+/** Appends encode_string of SP 800-185 §2.3.2. */
+const pushString = (parts: Uint8Array[], bytes: Uint8Array): void => {
+  parts.push(lengthEncode(bytes.length * 8, 'left'), bytes);
+};
 
-function* encodeField(field: Field): Generator<Uint8Array> {
-  if (field instanceof Uint8Array) yield* encodeString(field);
-  else if (typeof field === 'string') yield* encodeString(text.encode(field));
-  else if (typeof field === 'bigint') yield* encodeString(bigintToBytes(field));
+function pushField(parts: Uint8Array[], field: Field): void {
+  if (field instanceof Uint8Array) pushString(parts, field);
+  else if (typeof field === 'string') pushString(parts, text.encode(field));
+  else if (typeof field === 'bigint') pushString(parts, bigintToBytes(field));
   else if ('signed' in field) {
     const negative = field.signed < 0n;
-    yield* encodeString(
+    pushString(
+      parts,
       concatBytes(Uint8Array.of(negative ? 1 : 0), bigintToBytes(negative ? -field.signed : field.signed)),
     );
   } else {
-    yield* encodeField(BigInt(field.length));
-    for (const item of field) yield* encodeField(item);
+    pushField(parts, BigInt(field.length));
+    for (const item of field) pushField(parts, item);
   }
 }
 
@@ -54,11 +57,15 @@ function* encodeField(field: Field): Generator<Uint8Array> {
  */
 export function hash(tag: string, fields: readonly Field[], length = 32): Uint8Array {
   invariant(length > 0 && length <= 256, 'hash: use hashStream for long outputs');
-  const shake = createHash('shake256', { outputLength: length });
-  for (const part of encodeString(text.encode(DOMAIN + tag))) shake.update(part);
-  for (const field of fields) for (const part of encodeField(field)) shake.update(part);
-  shake.update(lengthEncode(length * 8, 'right'));
-  return new Uint8Array(shake.digest());
+  const parts: Uint8Array[] = [];
+  pushField(parts, DOMAIN + tag);
+  for (const field of fields) pushField(parts, field);
+  parts.push(lengthEncode(length * 8, 'right'));
+  // Joined, because each call of OpenSSL costs more than hashing a field; wiped, because fields may be secret.
+  const input = concatBytes(...parts);
+  const digest = createHash('shake256', { outputLength: length }).update(input).digest();
+  input.fill(0);
+  return new Uint8Array(digest);
 }
 
 /** H(tag; fields) as an integer: 48 bytes modulo `q`, the map from hashes to scalars used everywhere. */
