@@ -7,8 +7,8 @@
  *
  * Scalars are BigInts: their arithmetic does not run in constant time. Multiples of the base point, which carry
  * the long-lived secrets, go through OpenSSL, whose routine is constant time and, on P-256, ten times faster
- * (37 µs against 460; on secp256k1 they are equal, about 450). Secret multiples of other points are noble's,
- * with blinded scalars.
+ * (37 µs against 460; on secp256k1 they are equal, about 450). So do secret multiples of other points on P-256
+ * (0.3 ms against 3.6); on secp256k1 they are noble's, with blinded scalars (2.4 ms).
  */
 import { createECDH } from 'node:crypto';
 import type { WeierstrassPoint } from '@noble/curves/abstract/weierstrass.js';
@@ -20,6 +20,7 @@ import { bytesField } from '../core/codec.js';
 import { invariant } from '../core/errors.js';
 import { mod, modInverse } from '../math/modular.js';
 import { sampleBelow } from '../math/sample.js';
+import { p256Multiple } from './p256-multiple.js';
 
 export type CurveName = 'P-256' | 'secp256k1';
 
@@ -63,7 +64,10 @@ export class Point {
   /** k·P for a secret k, any integer, taken modulo q. */
   multiply(k: bigint): Point {
     const scalar = this.curve.mod(k);
-    return scalar === 0n ? this.curve.identity : this.#with(this.#value.multiply(scalar));
+    if (scalar === 0n || this.isIdentity) return this.curve.identity;
+    return this.#with(
+      this.curve.name === 'P-256' ? p256Multiple(this.#value, scalar) : this.#value.multiply(scalar),
+    );
   }
 
   /** k·P for a k that everybody may know: faster, and its time depends on k. */
