@@ -114,7 +114,7 @@ class Ceremony {
   }
 
   async #setUp(share: KeyShare): Promise<SharingState> {
-    const pairwise = await setUp(this.#resources, 'ceremony setup', share);
+    const pairwise = await setUp(this.#resources, 'ceremony setup', share.sharing, share.sharing.parties);
     this.#emit({ event: 'setup', peers: pairwise.seeds.size });
     return sharingState(share, pairwise);
   }
@@ -166,7 +166,7 @@ class Ceremony {
   }
 
   async #refresh(old: SharingState): Promise<SharingState> {
-    const state = await refreshOf(this.#resources, 'ceremony refresh', old);
+    const state = await refreshOf(this.#resources, 'ceremony refresh', old.share);
     const { epoch, publicKey } = state.share.sharing;
     this.#emit({ event: 'refreshed', epoch, publicKey: toHex(publicKey.toUncompressed()) });
     return state;

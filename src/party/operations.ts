@@ -2,7 +2,7 @@
  * The operations of a party: each opens one session with everything its participants must agree on, and runs one
  * protocol in it (docs/protocol.md §1).
  */
-import { formatPolicy } from '../access/policy.js';
+import { formatPolicy, type Policy } from '../access/policy.js';
 import type { ClusterConfig } from '../config/cluster.js';
 import type { Random } from '../core/bytes.js';
 import { equalBytes, toHex } from '../core/bytes.js';
@@ -10,18 +10,20 @@ import { invariant, type PartyName } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
 import { messageDigest } from '../curve/ecdsa.js';
 import type { Multiplication } from '../multiplication/multiplication.js';
-import { dkg, dkgRounds } from '../protocol/dkg.js';
+import { dkg, dkgRounds, type StorePending } from '../protocol/dkg.js';
 import type { KeyShare, Sharing } from '../protocol/key-share.js';
 import { printId } from '../protocol/key-share.js';
+import { completePending, pendingRounds, type StoredKeys } from '../protocol/pending.js';
 import type { Presignature } from '../protocol/presign.js';
 import { presign, presignRounds } from '../protocol/presign.js';
-import type { SharingState } from '../protocol/refresh.js';
+import type { SharingState, StoreCandidate } from '../protocol/refresh.js';
 import { refresh, refreshRounds } from '../protocol/refresh.js';
-import type { PairwiseSetup } from '../protocol/setup.js';
-import { setup, setupRounds } from '../protocol/setup.js';
+import { type Settled, type StoredSharing, settle, settleRounds } from '../protocol/settle.js';
+import type { PairwiseSetup, StoreSetup } from '../protocol/setup.js';
+import { confirmedSetup, confirmedSetupRounds } from '../protocol/setup.js';
 import { sign, signRounds } from '../protocol/sign.js';
 import type { Mailbox } from '../rounds/mailbox.js';
-import type { AnyRound, Compute, Progress, Run } from '../rounds/run.js';
+import type { AnyRound, Compute, HeldSharing, Progress, Run } from '../rounds/run.js';
 import { confirmRound } from '../rounds/run.js';
 import type { Descriptor } from '../rounds/session.js';
 import { withSession } from '../rounds/session.js';
@@ -31,7 +33,9 @@ export interface Resources {
   readonly cluster: ClusterConfig;
   /** SHA-256 of the certificate authority's certificate, hex. */
   readonly authority: string;
+  /** Those of the key: a stored key may be older than what the cluster file says now. */
   readonly curve: Curve;
+  readonly policy: Policy;
   readonly multiplication: Multiplication;
   readonly mailbox: Mailbox;
   readonly compute: Compute;
@@ -55,7 +59,11 @@ interface Session {
   readonly operation: string;
   readonly parties: readonly PartyName[];
   readonly rounds: readonly AnyRound[];
-  readonly sharing?: Sharing;
+  readonly keyId?: Uint8Array;
+  /** Those held of that key, newest first. */
+  readonly sharings?: readonly HeldSharing[];
+  /** The set-up that is used: the session ends when a failed check voids it. */
+  readonly setup?: PairwiseSetup;
   readonly descriptor?: Descriptor;
 }
 
@@ -64,8 +72,8 @@ const names = (parties: readonly PartyName[]): string => parties.join(',');
 const hashOf = (message: Uint8Array): string => toHex(messageDigest(message));
 
 function open<T>(resources: Resources, session: Session, body: (run: Run) => Promise<T>): Promise<T> {
-  const { cluster, authority, mailbox, compute, random, signal, progress } = resources;
-  const { sharing } = session;
+  const { cluster, authority, curve, policy, multiplication, mailbox, compute, random, progress } = resources;
+  const { keyId, setup } = session;
   return withSession(
     mailbox,
     {
@@ -73,17 +81,18 @@ function open<T>(resources: Resources, session: Session, body: (run: Run) => Pro
       parties: session.parties,
       descriptor: {
         operation: session.operation,
-        curve: cluster.curve,
+        curve: curve.name,
         security: cluster.security,
-        multiplication: cluster.multiplication,
-        policy: formatPolicy(cluster.policy),
+        multiplication: multiplication.name,
+        policy: formatPolicy(policy),
         authority,
-        ...(sharing && { key: printId(sharing.keyId) }),
+        ...(keyId && { key: printId(keyId) }),
+        ...(setup && { setup: printId(setup.sid) }),
         ...session.descriptor,
       },
-      sharings: sharing ? [{ epoch: sharing.epoch, shid: sharing.shid }] : [],
+      sharings: session.sharings ?? [],
       rounds: session.rounds,
-      signal,
+      signal: AbortSignal.any([resources.signal, ...(setup ? [setup.multiplication.voided] : [])]),
       random,
       compute,
       progress,
@@ -93,6 +102,12 @@ function open<T>(resources: Resources, session: Session, body: (run: Run) => Pro
 }
 
 const everyone = ({ cluster }: Resources): readonly PartyName[] => cluster.parties.map(({ name }) => name);
+
+const signingTerms = ({ quorum, receivers, message }: SigningRequest): Descriptor => ({
+  quorum: names(quorum),
+  receiver: names(receivers),
+  message: hashOf(message),
+});
 
 /**
  * Finds out, before anything is computed, whether all parties were started with the same intentions.
@@ -105,33 +120,77 @@ export function agree(resources: Resources, id: string, request: SigningRequest)
     operation: 'ceremony',
     parties: everyone(resources),
     rounds: [round],
-    descriptor: {
-      quorum: names(request.quorum),
-      receiver: names(request.receivers),
-      message: hashOf(request.message),
-    },
+    descriptor: signingTerms(request),
   };
   return open(resources, session, (run) => run.confirm(round, run.sid));
 }
 
-/** A fresh key of all parties under the cluster's policy. The caller disposes the share. */
-export function keygen(resources: Resources, id: string): Promise<KeyShare> {
-  const params = { curve: resources.curve, policy: resources.cluster.policy };
-  const session = { id, operation: 'keygen', parties: everyone(resources), rounds: dkgRounds(params) };
-  return open(resources, session, (run) => dkg(run, params));
+/** A fresh key of all parties under the policy. The caller disposes the share. */
+export function keygen(resources: Resources, id: string, storePending?: StorePending): Promise<KeyShare> {
+  const session = { id, operation: 'keygen', parties: everyone(resources), rounds: dkgRounds(resources) };
+  return open(resources, session, (run) => dkg(run, resources, storePending));
 }
 
-/** Pairwise set-up among all parties of the key. The caller disposes it. */
-export function setUp(resources: Resources, id: string, { sharing }: KeyShare): Promise<PairwiseSetup> {
+/** Completes a key that all have stored and not all have seen confirmed; the name of its sharing, if there is one. */
+export function complete(
+  resources: Resources,
+  id: string,
+  stored: StoredKeys,
+): Promise<Uint8Array | undefined> {
+  const session = { id, operation: 'keygen', parties: everyone(resources), rounds: pendingRounds };
+  return open(resources, session, (run) => completePending(run, stored));
+}
+
+/** What is going to be done with a stored key, as far as its participants have to agree on it. */
+export interface KeyUse {
+  readonly operation: 'sign' | 'refresh';
+  readonly parties: readonly PartyName[];
+  /** Of a signature. */
+  readonly request?: SigningRequest;
+}
+
+/**
+ * Finds out, before anything is computed, whether the participants of `use` mean the same by it, and which sharing
+ * and set-up of the key all of them hold. Throws `DISAGREEMENT` naming the peer and the difference.
+ */
+export function settleOn(
+  resources: Resources,
+  id: string,
+  use: KeyUse,
+  sharing: Sharing,
+  stored: readonly StoredSharing[],
+): Promise<Settled> {
+  const session: Session = {
+    id,
+    operation: use.operation,
+    parties: use.parties,
+    rounds: settleRounds,
+    keyId: sharing.keyId,
+    sharings: stored,
+    ...(use.request && { descriptor: signingTerms(use.request) }),
+  };
+  const everyone = use.parties.length === sharing.parties.length;
+  return open(resources, session, (run) => settle(run, stored, { everyone }));
+}
+
+/** Set-up among `parties`, who hold the sharing. The caller disposes it. */
+export function setUp(
+  resources: Resources,
+  id: string,
+  sharing: Sharing,
+  parties: readonly PartyName[],
+  storeSetup?: StoreSetup,
+): Promise<PairwiseSetup> {
   const { multiplication } = resources;
   const session: Session = {
     id,
     operation: 'setup',
-    parties: sharing.parties,
-    rounds: setupRounds(multiplication),
-    sharing,
+    parties,
+    rounds: confirmedSetupRounds(multiplication),
+    keyId: sharing.keyId,
+    sharings: [sharing],
   };
-  return open(resources, session, (run) => setup(run, multiplication));
+  return open(resources, session, (run) => confirmedSetup(run, multiplication, storeSetup));
 }
 
 /** One presignature for the request's quorum. The caller disposes it. */
@@ -147,7 +206,9 @@ export function presignFor(
     operation: 'presign',
     parties: quorum,
     rounds: Object.values(presignRounds(multiplication)),
-    sharing: state.share.sharing,
+    keyId: state.share.sharing.keyId,
+    sharings: [state.share.sharing],
+    setup: state.setup,
     descriptor: { quorum: names(quorum) },
   };
   return open(resources, session, (run) => presign(run, { ...state, multiplication }));
@@ -174,13 +235,9 @@ export async function signWith(
     operation: 'sign',
     parties: quorum,
     rounds: signRounds(resources.curve),
-    sharing,
-    descriptor: {
-      quorum: names(quorum),
-      receiver: names(receivers),
-      presignature: printId(binding.sid),
-      message: hashOf(message),
-    },
+    keyId: sharing.keyId,
+    sharings: [sharing],
+    descriptor: { ...signingTerms(request), presignature: printId(binding.sid) },
   };
   return await open(resources, session, (run) =>
     sign(run, { presignature: reserved, publicKey: sharing.publicKey, message, receivers }),
@@ -188,15 +245,21 @@ export async function signWith(
 }
 
 /** The next epoch of the key: new shares and set-up, confirmed by all. The caller disposes it, and `old`. */
-export function refreshOf(resources: Resources, id: string, old: SharingState): Promise<SharingState> {
+export function refreshOf(
+  resources: Resources,
+  id: string,
+  old: KeyShare,
+  storeCandidate?: StoreCandidate,
+): Promise<SharingState> {
   const { multiplication } = resources;
-  const { sharing } = old.share;
+  const { sharing } = old;
   const session: Session = {
     id,
     operation: 'refresh',
     parties: sharing.parties,
     rounds: refreshRounds(sharing, multiplication),
-    sharing,
+    keyId: sharing.keyId,
+    sharings: [sharing],
   };
-  return open(resources, session, (run) => refresh(run, old.share, multiplication));
+  return open(resources, session, (run) => refresh(run, old, multiplication, storeCandidate));
 }

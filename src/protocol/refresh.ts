@@ -4,13 +4,13 @@
  */
 import { isConsistent } from '../access/sharing.js';
 import { Secret } from '../core/bytes.js';
-import { hash } from '../core/transcript.js';
 import type { Multiplication } from '../multiplication/multiplication.js';
 import type { AnyRound, Run } from '../rounds/run.js';
 import { confirmRound } from '../rounds/run.js';
 import { deal, dealingRounds } from './dealing.js';
 import type { KeyShare, Sharing } from './key-share.js';
 import { makeKeyShare, makeSharing } from './key-share.js';
+import { confirmationOf } from './settle.js';
 import type { PairwiseSetup } from './setup.js';
 import { setup, setupRounds } from './setup.js';
 
@@ -57,7 +57,7 @@ export async function refresh(
     pairwise = await setup(run, multiplication);
     const state = sharingState(share, pairwise);
     await storeCandidate?.(state);
-    await run.confirm(confirmation, hash('refresh confirm', [share.sharing.shid]));
+    await run.confirm(confirmation, confirmationOf(share.sharing.shid));
     return state;
   } catch (error) {
     share[Symbol.dispose]();

@@ -9,10 +9,14 @@ import type { PartyName } from '../core/errors.js';
 import { hash, hashToScalar } from '../core/transcript.js';
 import type { Multiplication, MultiplicationSetup } from '../multiplication/multiplication.js';
 import type { AnyRound, PeerMap, Run } from '../rounds/run.js';
-import { directRound, ofPeer, peerMap } from '../rounds/run.js';
+import { confirmRound, directRound, ofPeer, peerMap } from '../rounds/run.js';
 
 /** What a party keeps for use with its peers; wiped when disposed. */
 export interface PairwiseSetup extends Disposable {
+  /** Session that made it; names it among its parties. */
+  readonly sid: Uint8Array;
+  /** This party and the peers, in canonical order. */
+  readonly parties: readonly PartyName[];
   /** seed_ij, 32 bytes, per peer. */
   readonly seeds: PeerMap<Secret>;
   readonly multiplication: MultiplicationSetup;
@@ -38,6 +42,16 @@ const rounds = {
 export const setupRounds = (multiplication: Multiplication): readonly AnyRound[] => [
   ...Object.values(rounds),
   ...multiplication.setupRounds,
+];
+
+/** Keeps a set-up; must be durable when it resolves. */
+export type StoreSetup = (setup: PairwiseSetup) => Promise<void>;
+
+const confirmation = confirmRound(step, 'confirm');
+
+export const confirmedSetupRounds = (multiplication: Multiplication): readonly AnyRound[] => [
+  ...setupRounds(multiplication),
+  confirmation,
 ];
 
 const seedCommitment = (
@@ -77,7 +91,27 @@ async function zeroSeeds(run: Run): Promise<PeerMap<Secret>> {
   });
 }
 
-/** Set-up with all peers of `run`, who are all other parties of the key. The caller disposes it. */
+/**
+ * A set-up as a session of its own, which ends when all participants have it: only then may older ones be erased.
+ * `storeSetup` is called before the confirmation is sent. The caller disposes it.
+ */
+export async function confirmedSetup(
+  run: Run,
+  multiplication: Multiplication,
+  storeSetup?: StoreSetup,
+): Promise<PairwiseSetup> {
+  const state = await setup(run, multiplication);
+  try {
+    await storeSetup?.(state);
+    await run.confirm(confirmation, hash('setup confirm', [run.sid]));
+    return state;
+  } catch (error) {
+    state[Symbol.dispose]();
+    throw error;
+  }
+}
+
+/** Set-up with all peers of `run`, as a part of its session. The caller disposes it. */
 export async function setup(run: Run, multiplication: Multiplication): Promise<PairwiseSetup> {
   const seeds = await zeroSeeds(run);
   const wipeSeeds = () => {
@@ -86,6 +120,8 @@ export async function setup(run: Run, multiplication: Multiplication): Promise<P
   try {
     const state = await multiplication.setup(run);
     return {
+      sid: run.sid,
+      parties: run.parties,
       seeds,
       multiplication: state,
       [Symbol.dispose]: () => {

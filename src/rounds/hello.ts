@@ -51,8 +51,22 @@ export function chooseSharing(hellos: PeerMap<HelloFrame>): HeldSharing | undefi
   const chosen = common.find((held) => held.epoch === newest);
   if (chosen) return chosen;
   throw new MpcError('DISAGREEMENT', `no sharing is held by every party: ${describeLists(hellos)}`, {
-    hint: 'restore the missing share from its newest backup, or refresh with the parties that hold one',
+    hint: explainLists(hellos),
   });
+}
+
+/** Who is to blame for having no sharing in common: whoever missed a refresh that the others have completed. */
+function explainLists(hellos: PeerMap<HelloFrame>): string {
+  const held = [...hellos]
+    .map(([party, { sharings }]) => ({ party, all: sharings.map(({ epoch }) => epoch) }))
+    .filter(({ all }) => all.length > 0);
+  const oldestKept = Math.max(...held.map(({ all }) => Math.min(...all)));
+  const behind = held.filter(({ all }) => Math.max(...all) < oldestKept).map(({ party }) => party);
+  if (behind.length === 0) return 'recover the missing share from its newest backup';
+  return (
+    `what ${behind.join(' and ')} holds is older than epoch ${oldestKept} and good for nothing any more: a state ` +
+    `folder restored from an old copy, or a backup from before a refresh; recover a share of epoch ${oldestKept}`
+  );
 }
 
 /** The epoch is part of what shid hashes: who lists one shid with two epochs does not hold it. */

@@ -131,12 +131,12 @@ export class TlsTransport implements Network {
   }
 
   /**
-   * Resolves when the links to all peers are up. Rejects with the signal's reason, or with `DISAGREEMENT` as soon as
+   * Resolves when the links to all `peers` are up. Rejects with the signal's reason, or with `DISAGREEMENT` as soon as
    * a peer shows that it runs another version or another list of parties.
    */
-  async ready(signal: AbortSignal): Promise<void> {
+  async ready(signal: AbortSignal, peers = this.parties): Promise<void> {
     invariant(this.#started, 'subscribe before waiting for the peers');
-    while (this.missing.length > 0) {
+    while (this.missing.some((peer) => peers.includes(peer))) {
       throwIfAborted(signal);
       if (this.#closing !== undefined) throw closedError();
       for (const { disagreement } of this.#links.values()) if (disagreement !== undefined) throw disagreement;

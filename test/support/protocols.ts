@@ -39,6 +39,7 @@ export function quickSetups(
   parties: readonly PartyName[],
 ): ReadonlyMap<PartyName, PairwiseSetup> {
   const owners = parties.map((_, i) => ({ key: testPrivateKey(i), pedersen: testRingPedersen(i) }));
+  const sid = randomBytes(32);
   const seedOf = new Map<string, Uint8Array>();
   const seed = (a: PartyName, b: PartyName): Secret => {
     const pair = [a, b].sort().join();
@@ -63,7 +64,7 @@ export function quickSetups(
         for (const secret of seeds.values()) secret.dispose();
         multiplication[Symbol.dispose]();
       };
-      return [self, { seeds, multiplication, [Symbol.dispose]: dispose }];
+      return [self, { sid, parties, seeds, multiplication, [Symbol.dispose]: dispose }];
     }),
   );
 }

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import { asMpcError, MpcError, type PartyName } from '../../core/errors.js';
 import type { EventSink } from '../../party/events.js';
-import type { PartyResult } from '../../party/party.js';
+import type { RunResult } from '../../party/run.js';
 import { addExamples } from '../help.js';
 import { addCeremonyOptions, type CeremonyOptions, type CommandContext, type LogLevel } from '../options.js';
 import { humanSink, jsonSink } from '../ui.js';
@@ -67,7 +67,7 @@ async function takePart(
   const [{ loadCluster }, { checkWritable, readText }, { runParty }] = await Promise.all([
     import('../../config/cluster.js'),
     import('../../files/files.js'),
-    import('../../party/party.js'),
+    import('../../party/run.js'),
   ]);
   const cluster = loadCluster(options.config);
   const saving = isSet(process.env.SAVE_BACKUP);
@@ -106,7 +106,7 @@ async function createLogger(party: PartyName, level: LogLevel) {
  */
 export async function saveBackup(
   self: PartyName,
-  { backupHex, recoveryKeyPem }: Pick<PartyResult, 'backupHex' | 'recoveryKeyPem'>,
+  { backupHex, recoveryKeyPem }: Pick<RunResult, 'backupHex' | 'recoveryKeyPem'>,
 ) {
   const { PUBLIC, SECRET, setAside, writeNewFile } = await import('../../files/files.js');
   const name = `backup-${self}`;
