@@ -37,7 +37,7 @@ const RESERVED: readonly (readonly [module: RegExp, ...owners: string[]])[] = [
   [/^cborg$/, 'core/codec.ts'],
   [/^bigint-crypto-utils$/, 'math'],
   [/^(@peculiar\/x509|reflect-metadata)$/, 'config'],
-  [/^(commander|listr2)$/, 'cli'],
+  [/^(commander|listr2|read)$/, 'cli'],
 ];
 
 /** Words that only some folders or files may hold; no owner: nobody. */
