@@ -8,7 +8,8 @@
 import { createPrivateKey, type KeyObject, X509Certificate } from 'node:crypto';
 import { resolve } from 'node:path';
 import { MpcError, type PartyName } from '../core/errors.js';
-import { displayPath, isOpenToOthers, readText } from '../files/files.js';
+import { displayPath, readText } from '../files/files.js';
+import { isOpenToOthers } from '../files/private.js';
 import { type ClusterConfig, type ClusterParty, clusterParty } from './cluster.js';
 
 /** Checked TLS material of one party. */

@@ -4,7 +4,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
-import { basename, dirname, isAbsolute, join, relative } from 'node:path';
+import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
 import { type ErrorCode, MpcError } from '../core/errors.js';
 
 /** Mode of a file that holds a secret, and of one that does not (the user's umask narrows it). */
@@ -25,11 +25,12 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOTDIR: 'lies below something that is not a folder',
   EEXIST: 'exists already',
   ENOSPC: 'does not fit: the disk is full',
+  ELOOP: 'is a symbolic link',
   EROFS: 'lies on a read-only disk',
 };
 
 /** An error of node:fs about `path`, in words; `code` and `hint` are the caller's. */
-function fileError(path: string, cause: unknown, code: ErrorCode, hint?: string): MpcError {
+export function fileError(path: string, cause: unknown, code: ErrorCode, hint?: string): MpcError {
   const system = (cause as NodeJS.ErrnoException).code ?? '';
   const reason = Object.hasOwn(REASONS, system) ? REASONS[system] : `cannot be used (${system || cause})`;
   return new MpcError(code, `${displayPath(path)} ${reason}`, {
@@ -62,14 +63,20 @@ export function readBytes(path: string, failure: ReadFailure = {}): Uint8Array {
 export const readText = (path: string, failure: ReadFailure = {}): string =>
   new TextDecoder().decode(readBytes(path, failure));
 
+/** The names in a folder; throws `FILE` when it cannot be read. */
+export function listFolder(path: string): string[] {
+  try {
+    return fs.readdirSync(path);
+  } catch (error) {
+    throw fileError(path, error, 'FILE', 'check the name and who may read it');
+  }
+}
+
 /** Whether something stands at `path`. */
 export const exists = (path: string): boolean => fs.existsSync(path);
 
-/** Whether anybody but the owner may read or write the file at `path`; never on systems without such modes. */
-export const isOpenToOthers = (path: string): boolean =>
-  process.platform !== 'win32' && (fs.statSync(path).mode & 0o077) !== 0;
-
-function syncFolder(path: string): void {
+/** Makes what was created, renamed or removed in the folder at `path` outlast a loss of power. */
+export function syncFolder(path: string): void {
   const handle = fs.openSync(path, 'r');
   try {
     fs.fsyncSync(handle);
@@ -78,8 +85,13 @@ function syncFolder(path: string): void {
   }
 }
 
+const TEMPORARY = /^\..+\.[0-9a-f-]{36}\.tmp$/;
+
+/** Whether `name` is one that {@link writeTemporary} gives, hence what a process that was killed may leave. */
+export const isTemporary = (name: string): boolean => TEMPORARY.test(name);
+
 /** `contents` under a fresh temporary name beside `path`, synced. */
-function writeTemporary(path: string, contents: string | Uint8Array, mode: number): string {
+export function writeTemporary(path: string, contents: string | Uint8Array, mode: number): string {
   const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
   const handle = fs.openSync(temporary, 'wx', mode);
   try {
@@ -110,6 +122,32 @@ export function writeNewFile(path: string, contents: string | Uint8Array, mode: 
   }
 }
 
+/** Writes a secret file, in place of the one that may stand there; throws `FILE` when it cannot, and keeps the old. */
+export function replaceFile(path: string, contents: Uint8Array): void {
+  try {
+    const temporary = writeTemporary(path, contents, SECRET);
+    try {
+      fs.renameSync(temporary, path);
+    } catch (error) {
+      fs.rmSync(temporary, { force: true });
+      throw error;
+    }
+    syncFolder(dirname(path));
+  } catch (error) {
+    throw fileError(path, error, 'FILE', 'make room and see that this user may write there');
+  }
+}
+
+/** Removes the file at `path`, durably; throws `FILE` when it cannot. */
+export function removeFile(path: string): void {
+  try {
+    fs.rmSync(path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    throw fileError(path, error, 'FILE', 'see that this user may delete there');
+  }
+}
+
 /** Gives the file at `path`, if there is one, the name `kept`, which must be free; returns whether there was one. */
 export function setAside(path: string, kept: string): boolean {
   if (!exists(path)) return false;
@@ -134,7 +172,10 @@ export function checkWritable(folder: string): void {
 /** Creates a folder that only its owner may enter, and its parents, unless it exists. */
 export function makeFolder(path: string): void {
   try {
-    fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+    const first = fs.mkdirSync(path, { recursive: true, mode: 0o700 });
+    if (first === undefined) return;
+    for (let made = resolve(path); made.length >= first.length; made = dirname(made))
+      syncFolder(dirname(made));
   } catch (error) {
     throw fileError(path, error, 'FILE');
   }

@@ -15,13 +15,13 @@ import { after, test } from 'node:test';
 import {
   checkWritable,
   displayPath,
-  isOpenToOthers,
   makeFolder,
   readText,
   SECRET,
   setAside,
   writeNewFile,
 } from '#src/files/files.js';
+import { isOpenToOthers } from '#src/files/private.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'ecdsa-mpc-files-'));
 after(() => rmSync(folder, { recursive: true }));

@@ -1,0 +1,127 @@
+/**
+ * Files and folders that hold one user's secrets: read only while nobody else can, never through a symbolic link,
+ * never more than expected; and erased as well as a program can.
+ */
+import * as fs from 'node:fs';
+import { dirname } from 'node:path';
+import { MpcError } from '../core/errors.js';
+import { displayPath, fileError, syncFolder } from './files.js';
+
+/** Permissions of the others and of the group: none may be given. Systems without such modes show none. */
+const OTHERS = process.platform === 'win32' ? 0 : 0o077;
+
+const isOpen = (stats: fs.Stats): boolean => (stats.mode & OTHERS) !== 0;
+
+/** Whether anybody but the owner may read or write the file at `path` or `handle`. */
+export const isOpenToOthers = (file: string | number): boolean =>
+  isOpen(typeof file === 'number' ? fs.fstatSync(file) : fs.statSync(file));
+
+/** Throws `FILE` unless what `stats` describe belongs to this user and is closed to all others. */
+function checkClosed(path: string, stats: fs.Stats): void {
+  const shown = displayPath(path);
+  const user = process.getuid?.();
+  if (user !== undefined && stats.uid !== user)
+    throw new MpcError('FILE', `${shown} belongs to another user (id ${stats.uid})`, {
+      hint: `run as that user, or run: chown ${user} ${shown}`,
+    });
+  if (isOpen(stats))
+    throw new MpcError('FILE', `${shown} is open to other users`, {
+      hint: `run: chmod ${stats.isDirectory() ? 700 : 600} ${shown}`,
+    });
+}
+
+/** Throws `FILE` unless `path` is a folder of this user that is closed to all others. */
+export function checkPrivateFolder(path: string): void {
+  let stats: fs.Stats;
+  try {
+    stats = fs.statSync(path);
+  } catch (error) {
+    throw fileError(path, error, 'FILE', 'check the name and who may read it');
+  }
+  if (!stats.isDirectory())
+    throw new MpcError('FILE', `${displayPath(path)} is not a folder`, { hint: 'name another folder' });
+  checkClosed(path, stats);
+}
+
+/** Throws `FILE` unless `path` is a plain file, not a link, of this user that is closed to all others. */
+export function checkPrivateFile(path: string, hint: string): void {
+  let stats: fs.Stats;
+  try {
+    stats = fs.lstatSync(path);
+  } catch (error) {
+    throw fileError(path, error, 'FILE', hint);
+  }
+  if (!stats.isFile()) throw new MpcError('FILE', `${displayPath(path)} is not a plain file`, { hint });
+  checkClosed(path, stats);
+}
+
+/** All that can be read from `handle`, or `undefined` when that is more than `maxBytes`. Wipes what it drops. */
+export function readBounded(handle: number, maxBytes: number): Uint8Array | undefined {
+  const buffer = new Uint8Array(maxBytes + 1);
+  try {
+    let length = 0;
+    for (let read = -1; read !== 0 && length <= maxBytes; length += read)
+      read = fs.readSync(handle, buffer, length, buffer.length - length, null);
+    return length > maxBytes ? undefined : buffer.slice(0, length);
+  } finally {
+    buffer.fill(0);
+  }
+}
+
+/**
+ * The bytes of a plain file of at most `maxBytes` that belongs to this user and is closed to all others, or
+ * `undefined` when there is none; throws `FILE` with `hint` when it cannot be read.
+ */
+export function readPrivate(path: string, maxBytes: number, hint: string): Uint8Array | undefined {
+  let handle: number | undefined;
+  try {
+    // Neither through a symbolic link, nor waiting for the other end of a pipe.
+    handle = fs.openSync(path, fs.constants.O_RDONLY | fs.constants.O_NOFOLLOW | fs.constants.O_NONBLOCK);
+    const stats = fs.fstatSync(handle);
+    if (!stats.isFile()) throw new MpcError('FILE', `${displayPath(path)} is not a plain file`, { hint });
+    checkClosed(path, stats);
+    const bytes = stats.size > maxBytes ? undefined : readBounded(handle, stats.size);
+    if (bytes !== undefined) return bytes;
+    throw new MpcError('FILE', `${displayPath(path)} is longer than any such file`, { hint });
+  } catch (error) {
+    if (error instanceof MpcError) throw error;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw fileError(path, error, 'FILE', hint);
+  } finally {
+    if (handle !== undefined) fs.closeSync(handle);
+  }
+}
+
+/**
+ * Overwrites the file at `path`, if there is one, and removes it; throws `FILE` when it cannot.
+ *
+ * Overwriting reaches the old bytes where a file system writes in place on a magnetic disk. On flash (SSDs, cards),
+ * file systems that copy on write (btrfs, ZFS, APFS), journals of data, snapshots and backups of the disk, the old
+ * bytes survive, for how long nobody can tell: there only the encryption of the file protects what it held.
+ */
+export function eraseFile(path: string): void {
+  try {
+    // Never through a link: what it leads to is not ours to overwrite.
+    const stats = fs.lstatSync(path);
+    if (stats.isFile() && stats.nlink === 1) overwrite(path, stats.size);
+    fs.unlinkSync(path);
+    syncFolder(dirname(path));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+    throw fileError(path, error, 'FILE', 'see that this user may write and delete there');
+  }
+}
+
+/** Zeros in place of a file's bytes; where that fails (a full disk that copies on write), the file goes all the same. */
+function overwrite(path: string, size: number): void {
+  let handle: number | undefined;
+  try {
+    handle = fs.openSync(path, fs.constants.O_WRONLY | fs.constants.O_NOFOLLOW);
+    fs.writeFileSync(handle, new Uint8Array(size));
+    fs.fsyncSync(handle);
+  } catch {
+    return;
+  } finally {
+    if (handle !== undefined) fs.closeSync(handle);
+  }
+}
