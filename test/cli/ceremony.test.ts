@@ -19,7 +19,7 @@ import { HOST } from '../transport/node.js';
 const makeFolder = clusterFolders();
 
 const startParty = (cwd: string, self: string, ...args: string[]) =>
-  startCommand([`--self=${self}`, '--json', '--timeout=10m', ...args], { cwd });
+  startCommand([`--self=${self}`, '--json', '--timeout=10m', ...args], { cwd, storedPrimes: true });
 
 const isDone = (event: PartyEvent): event is DoneEvent => event.event === 'done';
 

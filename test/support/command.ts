@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url';
 /** The folder of the repository, and the launcher in it. */
 export const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 export const LAUNCHER = fileURLToPath(new URL('../../../scripts/ecdsa-mpc.js', import.meta.url));
+const STORED_PRIMES_LAUNCHER = fileURLToPath(new URL('./stored-primes-launcher.js', import.meta.url));
 
 export interface Ended {
   /** Exit status, or `null` when a signal ended it. */
@@ -50,10 +51,20 @@ export function start(program: string, args: readonly string[], options: SpawnOp
   return { child, ended, stdout: () => text.stdout, prints };
 }
 
+export interface CommandOptions extends SpawnOptions {
+  /**
+   * The party, called alice, bob, charlie or dave, takes stored primes instead of searching its own: a ceremony costs
+   * a quarter. Not for `demo`, which starts its parties itself.
+   */
+  readonly storedPrimes?: boolean;
+}
+
 /** Starts `ecdsa-mpc` with `args`. */
-export const startCommand = (args: readonly string[], options?: SpawnOptions): Running =>
-  start(process.execPath, [LAUNCHER, ...args], options);
+export const startCommand = (
+  args: readonly string[],
+  { storedPrimes = false, ...options }: CommandOptions = {},
+): Running => start(process.execPath, [storedPrimes ? STORED_PRIMES_LAUNCHER : LAUNCHER, ...args], options);
 
 /** Runs `ecdsa-mpc` with `args` to its end. */
-export const command = (args: readonly string[], options?: SpawnOptions): Promise<Ended> =>
+export const command = (args: readonly string[], options?: CommandOptions): Promise<Ended> =>
   startCommand(args, options).ended;
