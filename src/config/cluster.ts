@@ -140,8 +140,17 @@ const fieldName = (path: readonly PropertyKey[]): string =>
 
 /** A short rendering of a value of the file. */
 function show(value: unknown): string {
-  const text = JSON.stringify(value) ?? 'nothing';
+  const text = jsonOf(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/** JSON of what was read from JSON: JSON.parse reads deeper nesting than JSON.stringify can write. */
+function jsonOf(value: unknown): string {
+  try {
+    return JSON.stringify(value) ?? 'nothing';
+  } catch {
+    return 'nested too deeply';
+  }
 }
 
 /** The issue of zod in the words of a cluster file. */

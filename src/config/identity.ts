@@ -55,10 +55,17 @@ export function readCertificate(cluster: ClusterConfig, path: string): X509Certi
   const hint = replaceHint(cluster, path);
   if (count !== 1) throw fault(`${displayPath(path)} holds ${count} certificates, not one`, hint);
   try {
-    return new X509Certificate(pem);
+    return decoded(new X509Certificate(pem));
   } catch (error) {
     throw fault(`${displayPath(path)} is not a readable certificate`, hint, error);
   }
+}
+
+/** `certificate`, once the fields that OpenSSL decodes only when asked are known to decode. */
+function decoded(certificate: X509Certificate): X509Certificate {
+  const { publicKey, validFrom, validTo } = certificate;
+  for (const date of [validFrom, validTo]) certificateDate(date);
+  return publicKey && certificate;
 }
 
 /** Throws `CERTIFICATE` unless `now` lies within the certificate's validity. */
