@@ -10,6 +10,9 @@ override MESSAGE := $(value MESSAGE)
 endif
 export CONFIG MESSAGE
 
+# Cases of each test of `make fuzz`.
+FUZZ_RUNS := 10000
+
 PROGRAM := node scripts/ecdsa-mpc.js
 OPTIONS = --config="$$CONFIG" $${MESSAGE:+--message="$$MESSAGE"} $(ARGS)
 # Several terminals may start at once: one sets up, the others wait for it.
@@ -20,13 +23,14 @@ SUBMAKE := $(MAKE) --no-print-directory
 SOURCES := $(shell find src) tsconfig.json package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench certs build clean prepared
+.PHONY: help demo test fuzz check bench certs build clean prepared
 
 help:
 	@echo 'make demo          run all parties of CONFIG on this machine, in one terminal'
 	@echo 'make run-alice     run one party; likewise run-bob, run-charlie, run-dave'
 	@echo 'make certs         make the certificates of CONFIG that are missing'
 	@echo 'make test          run the tests'
+	@echo 'make fuzz          try 10,000 faulty inputs on everything that reads what others wrote'
 	@echo 'make check         check types, style and format'
 	@echo 'make bench         measure'
 	@echo 'make build         install and compile'
@@ -63,6 +67,10 @@ run-%: build
 
 test: build
 	@npm test --silent
+
+fuzz: build
+	@node_modules/.bin/tsc -b test
+	@FUZZ_RUNS='$(FUZZ_RUNS)' exec node scripts/test.js fuzz/
 
 check: build
 	@npm run --silent check

@@ -26,6 +26,7 @@ const REASONS: Readonly<Record<string, string>> = {
   EEXIST: 'exists already',
   ENOSPC: 'does not fit: the disk is full',
   ELOOP: 'is a symbolic link',
+  EFBIG: 'is too large to be what it should be',
   EROFS: 'lies on a read-only disk',
 };
 
@@ -45,10 +46,24 @@ export interface ReadFailure {
   readonly hint?: string;
 }
 
-/** The bytes of a file; throws `FILE` (or the given code) when it cannot be read. */
+/** Largest file that is read: every file of this program is far smaller. */
+export const MAX_FILE_BYTES = 1024 * 1024;
+
+/**
+ * The bytes of a file of at most {@link MAX_FILE_BYTES}; throws `FILE` (or the given code) when it cannot be read.
+ * There is no other copy of them: the caller may wipe a secret.
+ */
 export function readBytes(path: string, failure: ReadFailure = {}): Uint8Array {
   try {
-    return new Uint8Array(fs.readFileSync(path));
+    const handle = fs.openSync(path, 'r');
+    try {
+      // Whatever size the system gives: pipes and devices have none, and devices may have no end.
+      const bytes = readBounded(handle, MAX_FILE_BYTES);
+      if (bytes === undefined) throw Object.assign(new Error('too large'), { code: 'EFBIG' });
+      return bytes;
+    } finally {
+      fs.closeSync(handle);
+    }
   } catch (error) {
     throw fileError(
       path,
@@ -56,6 +71,19 @@ export function readBytes(path: string, failure: ReadFailure = {}): Uint8Array {
       failure.code ?? 'FILE',
       failure.hint ?? 'check the name and who may read it',
     );
+  }
+}
+
+/** All that can be read from `handle`, or `undefined` when that is more than `maxBytes`. Wipes what it drops. */
+export function readBounded(handle: number, maxBytes: number): Uint8Array | undefined {
+  const buffer = new Uint8Array(maxBytes + 1);
+  try {
+    let length = 0;
+    for (let read = -1; read !== 0 && length <= maxBytes; length += read)
+      read = fs.readSync(handle, buffer, length, buffer.length - length, null);
+    return length > maxBytes ? undefined : buffer.slice(0, length);
+  } finally {
+    buffer.fill(0);
   }
 }
 

@@ -5,7 +5,7 @@
 import * as fs from 'node:fs';
 import { dirname } from 'node:path';
 import { MpcError } from '../core/errors.js';
-import { displayPath, fileError, syncFolder } from './files.js';
+import { displayPath, fileError, readBounded, syncFolder } from './files.js';
 
 /** Permissions of the others and of the group: none may be given. Systems without such modes show none. */
 const OTHERS = process.platform === 'win32' ? 0 : 0o077;
@@ -53,19 +53,6 @@ export function checkPrivateFile(path: string, hint: string): void {
   }
   if (!stats.isFile()) throw new MpcError('FILE', `${displayPath(path)} is not a plain file`, { hint });
   checkClosed(path, stats);
-}
-
-/** All that can be read from `handle`, or `undefined` when that is more than `maxBytes`. Wipes what it drops. */
-export function readBounded(handle: number, maxBytes: number): Uint8Array | undefined {
-  const buffer = new Uint8Array(maxBytes + 1);
-  try {
-    let length = 0;
-    for (let read = -1; read !== 0 && length <= maxBytes; length += read)
-      read = fs.readSync(handle, buffer, length, buffer.length - length, null);
-    return length > maxBytes ? undefined : buffer.slice(0, length);
-  } finally {
-    buffer.fill(0);
-  }
 }
 
 /**

@@ -6,8 +6,8 @@ import * as fs from 'node:fs';
 import { join } from 'node:path';
 import { equalBytes, Secret } from '../core/bytes.js';
 import { MpcError } from '../core/errors.js';
-import { displayPath, fileError } from '../files/files.js';
-import { isOpenToOthers, readBounded } from '../files/private.js';
+import { displayPath, fileError, readBounded } from '../files/files.js';
+import { isOpenToOthers } from '../files/private.js';
 
 export const PASSPHRASE_VARIABLE = 'ECDSA_MPC_PASSPHRASE_FILE';
 export const CREDENTIAL = 'ecdsa-mpc-passphrase';

@@ -15,7 +15,9 @@ import { after, test } from 'node:test';
 import {
   checkWritable,
   displayPath,
+  MAX_FILE_BYTES,
   makeFolder,
+  readBytes,
   readText,
   SECRET,
   setAside,
@@ -81,4 +83,18 @@ test('paths below the working directory are shown relative to it', () => {
   assert.equal(displayPath(join(process.cwd(), 'certs', 'rootCA.pem')), join('certs', 'rootCA.pem'));
   assert.equal(displayPath(folder), folder);
   assert.equal(displayPath(process.cwd()), process.cwd());
+});
+
+test('a file is read up to a bound, also one without a size or an end', () => {
+  const path = join(folder, 'large');
+  writeFileSync(path, new Uint8Array(MAX_FILE_BYTES).fill(7));
+  assert.equal(readBytes(path).length, MAX_FILE_BYTES);
+  writeFileSync(path, new Uint8Array(MAX_FILE_BYTES + 1));
+  assert.throws(() => readBytes(path), {
+    code: 'FILE',
+    message: `${path} is too large to be what it should be`,
+  });
+  assert.throws(() => readBytes('/dev/zero'), { code: 'FILE', message: /too large/ });
+  assert.equal(readBytes('/dev/null').length, 0);
+  assert.match(readText(`/proc/${process.pid}/status`), /^Name:/);
 });

@@ -272,7 +272,11 @@ test('whatever arrives, in whatever order, alice ends well or with a fair error'
   const loss = fc.constantFrom(...PEERS).map((from) => ({ from }));
   const inserted = fc.oneof({ weight: 3, arbitrary: spoiledOne }, known, arrival, loss);
   const edits = fc.array(
-    fc.record({ at: fc.nat(), remove: fc.nat(2), insert: fc.array(inserted, { maxLength: 3 }) }),
+    fc.record({
+      at: fc.nat(),
+      remove: fc.nat(2),
+      insert: fc.oneof(fc.constant([]), fc.array(inserted, { maxLength: 3 })),
+    }),
     {
       minLength: 1,
       maxLength: 4,
@@ -323,7 +327,7 @@ test('a peer that floods a party costs it no more than the bounds, open operatio
         send(encodeFrame(hello()));
         send(encodeFrame({ kind: 'hello echo', operation: 'open', digest: random(32) }));
       }
-      for (let k = 0; k < 24; k += 1) {
+      for (let k = 0; k < 12; k += 1) {
         send(frame(`closed ${k % 7}`, 4 * MIB - 1024, String(k)));
         if (peer === 'bob') send(frame('open', 4 * MIB - 1024));
       }

@@ -87,6 +87,6 @@ test('make starts the program with what was asked for, and its defaults otherwis
 
 test('make help names every target', async () => {
   const { stdout } = await make([]);
-  for (const target of ['demo', 'run-alice', 'certs', 'test', 'check', 'bench', 'build', 'clean'])
+  for (const target of ['demo', 'run-alice', 'certs', 'test', 'fuzz', 'check', 'bench', 'build', 'clean'])
     assert.match(stdout, new RegExp(`^make ${target} `, 'm'));
 });
