@@ -70,13 +70,13 @@ export async function settle(
 ): Promise<Settled> {
   const chosen = stored.find(({ shid }) => run.sharing && equalBytes(shid, run.sharing.shid));
   invariant(chosen, 'the session chose a sharing that this party does not hold');
+  if (chosen.pending && !everyone) throw pendingError();
   const { shid } = chosen;
   const own = { confirmed: chosen.confirmed, setups: chosen.setups.slice(0, MAX_SETUPS) };
   const states = await run.broadcast(rounds.state, own);
 
   const all = [own, ...states.values()];
   const unconfirmed = all.some(({ confirmed }) => !confirmed);
-  if (!everyone && chosen.pending) throw pendingError();
   if (everyone && unconfirmed) await run.confirm(rounds.confirm, confirmationOf(shid));
 
   const [first = ''] = run.parties;

@@ -1,0 +1,240 @@
+/**
+ * What a party does with the keys of its store: makes one, signs with one, refreshes one (docs/protocol.md §5, §9).
+ * Nothing is told to the peers before it is stored, and nothing is erased before it is confirmed by all, so that
+ * this party, or any other, may end at any moment and go on later.
+ */
+import { policyBytes } from '../access/policy.js';
+import { equalBytes } from '../core/bytes.js';
+import { invariant, type PartyName } from '../core/errors.js';
+import type { Keystore, NewSetup, SharingInfo, StoredKey } from '../keystore/keystore.js';
+import { type KeyShare, printId, type Sharing } from '../protocol/key-share.js';
+import { type SharingState, sharingState } from '../protocol/refresh.js';
+import type { Settled, StoredSharing } from '../protocol/settle.js';
+import type { PairwiseSetup } from '../protocol/setup.js';
+import {
+  complete,
+  type KeyUse,
+  keygen,
+  presignFor,
+  type Resources,
+  refreshOf,
+  type SigningRequest,
+  settleOn,
+  setUp,
+  signWith,
+} from './operations.js';
+
+/** What has become of the stored key; told as it happens. */
+export type StoredKeyEvent =
+  /** A key was made, or one whose confirmation had been cut off was completed. */
+  | { readonly kind: 'key'; readonly sharing: Sharing; readonly completed: boolean }
+  /** The participants have settled on a sharing. */
+  | { readonly kind: 'settled'; readonly sharing: Sharing; readonly set: boolean }
+  /** A set-up was made among `parties`. */
+  | { readonly kind: 'setup'; readonly parties: readonly PartyName[] }
+  | { readonly kind: 'refreshed'; readonly sharing: Sharing };
+
+export interface StoredKeysOptions {
+  readonly keystore: Keystore;
+  readonly resources: Resources;
+  readonly tell: (event: StoredKeyEvent) => void;
+}
+
+/** Work with stored keys; the operations' names begin with `name`, which is new in the process each time. */
+export class StoredKeys {
+  readonly #keystore: Keystore;
+  readonly #resources: Resources;
+  readonly #tell: (event: StoredKeyEvent) => void;
+
+  constructor({ keystore, resources, tell }: StoredKeysOptions) {
+    this.#keystore = keystore;
+    this.#resources = resources;
+    this.#tell = tell;
+  }
+
+  /**
+   * A new key of all parties under the resources' policy, confirmed, stored and set up; or, where that was cut off
+   * before, the key that all have stored already.
+   */
+  async generate(name: string): Promise<Sharing> {
+    const completed = await this.#complete(name);
+    const sharing = completed ?? (await this.#generate(name));
+    this.#tell({ kind: 'key', sharing, completed: completed !== undefined });
+    const info = sharingOf(this.#stored(sharing.keyId), sharing.shid);
+    if (this.#usable(info, sharing.parties).length === 0) {
+      using _setup = await this.#setUp(name, sharing, sharing.parties);
+    }
+    return sharing;
+  }
+
+  /** Signs; the verified DER signature to receivers, `undefined` to the other signers. */
+  async sign(name: string, keyId: Uint8Array, request: SigningRequest): Promise<Uint8Array | undefined> {
+    const use: KeyUse = { operation: 'sign', parties: request.quorum, request };
+    const { sharing, setup } = await this.#settle(name, keyId, use);
+    using pairwise = setup
+      ? this.#loadSetup(sharing, setup)
+      : await this.#setUp(name, sharing, request.quorum);
+    using share = this.#keystore.loadShare(keyId, sharing.shid);
+    const state = sharingState(share, pairwise);
+    using presignature = await presignFor(this.#resources, `${name} presign`, state, request);
+    return await signWith(this.#resources, `${name} signature`, state, presignature, request);
+  }
+
+  /**
+   * The key's next epoch, in force on all parties. `beforeConfirming` gets the new share when it is stored and the
+   * old one still in force; what it throws ends the refresh, and nothing is lost.
+   */
+  async refresh(
+    name: string,
+    keyId: Uint8Array,
+    beforeConfirming?: (share: KeyShare) => Promise<void>,
+  ): Promise<Sharing> {
+    const { parties } = newestOf(this.#stored(keyId)).sharing;
+    const { sharing } = await this.#settle(name, keyId, { operation: 'refresh', parties });
+    using old = this.#keystore.loadShare(keyId, sharing.shid);
+    const storeCandidate = async (state: SharingState): Promise<void> => {
+      using setup = this.#newSetup(state.setup);
+      this.#keystore.addSharing(state.share, 'refresh', setup);
+      await beforeConfirming?.(state.share);
+    };
+    using state = await refreshOf(this.#resources, `${name} refresh`, old, storeCandidate);
+    const refreshed = state.share.sharing;
+    this.#keystore.confirmSharing(keyId, refreshed.shid);
+    this.#tell({ kind: 'refreshed', sharing: refreshed });
+    return refreshed;
+  }
+
+  async #complete(name: string): Promise<Sharing | undefined> {
+    const all = this.#keystore.keys().flatMap(({ sharings }) => sharings);
+    const find = (shid: Uint8Array) => all.find(({ sharing }) => equalBytes(sharing.shid, shid));
+    const pending = all.filter((info) => isPending(info) && this.#fits(info.sharing));
+    const shid = await complete(this.#resources, name, {
+      pending: pending.map(({ sharing }) => sharing.shid),
+      holds: (wanted) => find(wanted) !== undefined,
+    });
+    if (shid === undefined) return undefined;
+    const { sharing } = find(shid)!;
+    this.#keystore.confirmSharing(sharing.keyId, shid);
+    return sharing;
+  }
+
+  async #generate(name: string): Promise<Sharing> {
+    using share = await keygen(this.#resources, `${name} keygen`, async (pending) => {
+      this.#keystore.addSharing(pending, 'keygen');
+    });
+    const { sharing } = share;
+    this.#keystore.confirmSharing(sharing.keyId, sharing.shid);
+    return sharing;
+  }
+
+  /** Agrees with the participants on what is done and with which sharing and set-up of the key. */
+  async #settle(
+    name: string,
+    keyId: Uint8Array,
+    use: KeyUse,
+  ): Promise<Settled & { readonly sharing: Sharing }> {
+    const key = this.#stored(keyId);
+    const stored = key.sharings.map(
+      (info): StoredSharing => ({
+        epoch: info.sharing.epoch,
+        shid: info.sharing.shid,
+        confirmed: info.confirmed,
+        pending: isPending(info),
+        setups: this.#usable(info, use.parties),
+      }),
+    );
+    const settled = await settleOn(this.#resources, name, use, newestOf(key).sharing, stored);
+    const info = sharingOf(key, settled.shid);
+    if (settled.confirmed) this.#keystore.confirmSharing(keyId, settled.shid);
+    this.#tell({ kind: 'settled', sharing: info.sharing, set: settled.setup !== undefined });
+    return { ...settled, sharing: info.sharing };
+  }
+
+  /** A new set-up of the sharing among `parties`, stored, in the place of those that it makes useless. */
+  async #setUp(name: string, sharing: Sharing, parties: readonly PartyName[]): Promise<PairwiseSetup> {
+    const { keyId, shid } = sharing;
+    const store = async (pairwise: PairwiseSetup): Promise<void> => {
+      using setup = this.#newSetup(pairwise);
+      this.#keystore.addSetup(keyId, shid, setup);
+    };
+    const pairwise = await setUp(this.#resources, `${name} setup`, sharing, parties, store);
+    this.#keystore.keepSetup(keyId, shid, pairwise.sid);
+    this.#erasedWhenVoid(sharing, pairwise);
+    this.#tell({ kind: 'setup', parties });
+    return pairwise;
+  }
+
+  #loadSetup(sharing: Sharing, id: Uint8Array): PairwiseSetup {
+    using stored = this.#keystore.loadSetup(sharing.keyId, sharing.shid, id);
+    const multiplication = this.#resources.multiplication.restore(stored.state);
+    const seeds = new Map([...stored.seeds].map(([peer, seed]) => [peer, seed.clone()]));
+    const pairwise: PairwiseSetup = {
+      sid: id,
+      parties: stored.info.parties,
+      seeds,
+      multiplication,
+      [Symbol.dispose]: () => {
+        for (const seed of seeds.values()) seed.dispose();
+        multiplication[Symbol.dispose]();
+      },
+    };
+    this.#erasedWhenVoid(sharing, pairwise);
+    return pairwise;
+  }
+
+  #erasedWhenVoid({ keyId, shid }: Sharing, { sid, multiplication }: PairwiseSetup): void {
+    multiplication.beforeVoid = () => this.#keystore.eraseSetup(keyId, shid, sid);
+  }
+
+  /** A set-up in the form that is stored. */
+  #newSetup({ sid, parties, seeds, multiplication }: PairwiseSetup): NewSetup & Disposable {
+    const state = multiplication.save();
+    const { name } = this.#resources.multiplication;
+    const { security } = this.#resources.cluster;
+    return {
+      info: { id: sid, parties, multiplication: name, security },
+      seeds,
+      state,
+      [Symbol.dispose]: () => state.dispose(),
+    };
+  }
+
+  /** Names of the set-ups that `parties` could use under the present configuration, newest first. */
+  #usable({ setups }: SharingInfo, parties: readonly PartyName[]): Uint8Array[] {
+    const { multiplication, cluster } = this.#resources;
+    return setups
+      .filter((setup) => setup.multiplication === multiplication.name && setup.security === cluster.security)
+      .filter((setup) => parties.every((party) => setup.parties.includes(party)))
+      .map(({ id }) => id);
+  }
+
+  /** Whether a pending key is one that the present resources would make. */
+  #fits({ curve, policy, parties }: Sharing): boolean {
+    const wanted = this.#resources;
+    return (
+      curve.name === wanted.curve.name &&
+      equalBytes(policyBytes(policy), policyBytes(wanted.policy)) &&
+      parties.join() === wanted.cluster.parties.map(({ name }) => name).join()
+    );
+  }
+
+  #stored(keyId: Uint8Array): StoredKey {
+    const key = this.#keystore.key(keyId);
+    invariant(key !== undefined, `there is no key ${printId(keyId)} here`);
+    return key;
+  }
+}
+
+/** A key that was made, and that this party has not seen confirmed by all. */
+export const isPending = ({ origin, confirmed }: SharingInfo): boolean => origin === 'keygen' && !confirmed;
+
+const newestOf = ({ sharings: [newest] }: StoredKey): SharingInfo => {
+  invariant(newest, 'a stored key has no sharing');
+  return newest;
+};
+
+function sharingOf({ sharings }: StoredKey, shid: Uint8Array): SharingInfo {
+  const info = sharings.find(({ sharing }) => equalBytes(sharing.shid, shid));
+  invariant(info, 'a sharing has gone from the store');
+  return info;
+}

@@ -1,0 +1,300 @@
+// Stored keys among three parties in memory: made, used, refreshed, cut off at every moment that matters, and
+// completed by whatever comes next. Every signature is verified by OpenSSL.
+import assert from 'node:assert/strict';
+import { createPublicKey, verify } from 'node:crypto';
+import { after, describe, test } from 'node:test';
+import { parsePolicy } from '#src/access/policy.js';
+import { randomBytes, Secret, toHex } from '#src/core/bytes.js';
+import { MpcError, type PartyName } from '#src/core/errors.js';
+import { curveByName } from '#src/curve/curve.js';
+import { publicKeyPem } from '#src/curve/ecdsa.js';
+import type { Keystore } from '#src/keystore/keystore.js';
+import type { Sharing } from '#src/protocol/key-share.js';
+import { errorAt, outcomeOf, valuesOf } from '../support/memory-network.js';
+import { type CommandOptions, type Home, Homes } from '../support/stores.js';
+
+const PARTIES = ['alice', 'bob', 'charlie'];
+const curve = curveByName('P-256');
+const policy = parsePolicy({ threshold: 2, of: PARTIES }, PARTIES);
+
+const made: Homes[] = [];
+function newHomes(parties: readonly PartyName[] = PARTIES): Homes {
+  const all = parties.length === 2;
+  const homes = new Homes(parties, { curve, policy: all ? parsePolicy({ and: parties }, parties) : policy });
+  made.push(homes);
+  return homes;
+}
+after(() => {
+  for (const homes of made) homes.dispose();
+});
+
+async function generate(homes: Homes): Promise<Sharing> {
+  const [sharing] = valuesOf(await homes.command(({ keys }) => keys.generate('keygen')));
+  return sharing!;
+}
+
+/** Signs by `quorum`, and has OpenSSL verify the signature under the key. */
+async function assertSigns(
+  homes: Homes,
+  { keyId, publicKey }: Sharing,
+  quorum: readonly PartyName[],
+): Promise<void> {
+  const message = randomBytes(20);
+  const request = { quorum, receivers: quorum.slice(0, 1), message };
+  const outcomes = await homes.command(({ keys }) => keys.sign('sign', keyId, request), { parties: quorum });
+  const [der] = valuesOf(outcomes);
+  assert.ok(verify('sha256', message, createPublicKey(publicKeyPem(curve, publicKey)), der!));
+}
+
+const refresh = (homes: Homes, { keyId }: Sharing, options: CommandOptions = {}) =>
+  homes.command(({ keys }) => keys.refresh('refresh', keyId), options);
+
+/** What each party holds: epoch, and whether confirmed, newest first. */
+async function held(homes: Homes, { keyId }: Sharing): Promise<string[]> {
+  const lists: string[] = [];
+  for (const self of homes.parties) {
+    using keystore = await homes.open(self);
+    const sharings = keystore.key(keyId)?.sharings ?? [];
+    lists.push(sharings.map(({ sharing, confirmed }) => `${sharing.epoch}${confirmed ? '' : '?'}`).join(' '));
+  }
+  return lists;
+}
+
+/** The newest sharing of the first key of a party's store. */
+async function sharingAt(homes: Homes, self: PartyName): Promise<Sharing> {
+  using keystore = await homes.open(self);
+  return keystore.keys()[0]!.sharings[0]!.sharing;
+}
+
+/** A store of `victim` that fails at a call of `method`, the first one unless told, before or after it takes effect. */
+const failing =
+  (
+    victim: PartyName,
+    method: keyof Keystore,
+    when: 'before' | 'after',
+    nth = 1,
+  ): NonNullable<CommandOptions['store']> =>
+  (self, keystore) => {
+    let calls = 0;
+    if (self !== victim) return keystore;
+    return new Proxy(keystore, {
+      get(target, name) {
+        const value = Reflect.get(target, name);
+        if (typeof value !== 'function') return value;
+        return (...args: unknown[]) => {
+          if (name === method) calls += 1;
+          const fails = name === method && calls === nth;
+          if (fails && when === 'before') throw new MpcError('INTERRUPTED', 'the machine fails');
+          const result = value.apply(target, args);
+          if (fails) throw new MpcError('INTERRUPTED', 'the machine fails');
+          return result;
+        };
+      },
+    });
+  };
+
+describe('a key lives', async () => {
+  const homes = newHomes();
+  const sharing = await generate(homes);
+
+  test('it is confirmed and set up everywhere', async () => {
+    assert.deepEqual(await held(homes, sharing), ['0', '0', '0']);
+    using keystore = await homes.open('bob');
+    const [info] = keystore.key(sharing.keyId)!.sharings;
+    assert.deepEqual(
+      info!.setups.map(({ parties }) => parties),
+      [PARTIES],
+    );
+  });
+
+  test('any quorum signs with what is stored', async () => {
+    await assertSigns(homes, sharing, ['alice', 'bob']);
+    await assertSigns(homes, sharing, ['bob', 'charlie']);
+  });
+
+  test('a refresh leaves the new sharing alone, under the same key', async () => {
+    const refreshed = valuesOf(await refresh(homes, sharing));
+    for (const { epoch, publicKey } of refreshed) {
+      assert.equal(epoch, 1);
+      assert.ok(publicKey.equals(sharing.publicKey));
+    }
+    assert.deepEqual(await held(homes, sharing), ['1', '1', '1']);
+    await assertSigns(homes, sharing, ['alice', 'charlie']);
+  });
+
+  test('a party without a set-up gets a new one with those it signs with, and its older ones are erased', async () => {
+    const setupsOf = async (self: PartyName) => {
+      using keystore = await homes.open(self);
+      return keystore.key(sharing.keyId)!.sharings[0]!.setups.map(({ parties }) => parties.join());
+    };
+    {
+      using keystore = await homes.open('alice');
+      const { sharing: newest, setups } = keystore.key(sharing.keyId)!.sharings[0]!;
+      for (const { id } of setups) keystore.eraseSetup(newest.keyId, newest.shid, id);
+    }
+    await assertSigns(homes, sharing, ['alice', 'bob']);
+    assert.deepEqual(await setupsOf('alice'), ['alice,bob']);
+    assert.deepEqual(await setupsOf('bob'), ['alice,bob'], 'its half may be in other hands');
+    assert.deepEqual(await setupsOf('charlie'), [PARTIES.join()]);
+  });
+});
+
+describe('key generation cut off', () => {
+  const two = ['alice', 'bob'];
+
+  /** What the parties hold once the key has been completed, or another one made. */
+  async function afterwards(homes: Homes): Promise<Sharing> {
+    const sharing = await generate(homes);
+    assert.deepEqual(await held(homes, sharing), ['0', '0']);
+    await assertSigns(homes, sharing, two);
+    return sharing;
+  }
+
+  async function pendingKeys(homes: Homes): Promise<string[]> {
+    const all: string[] = [];
+    for (const self of homes.parties) {
+      using keystore = await homes.open(self);
+      all.push(
+        keystore
+          .keys()
+          .map(({ keyId }) => toHex(keyId))
+          .join(),
+      );
+    }
+    return all;
+  }
+
+  test('before one party has stored it: another key is made, and nothing is dropped', async () => {
+    const homes = newHomes(two);
+    await homes.command(({ keys }) => keys.generate('keygen'), {
+      store: failing('bob', 'addSharing', 'before'),
+    });
+    const [pending = '', none] = await pendingKeys(homes);
+    assert.equal(none, '');
+    const sharing = await afterwards(homes);
+    assert.notEqual(toHex(sharing.keyId), pending);
+    assert.match((await pendingKeys(homes))[0]!, new RegExp(pending));
+  });
+
+  for (const [method, when] of [
+    ['addSharing', 'after'],
+    ['confirmSharing', 'before'],
+    ['confirmSharing', 'after'],
+    ['addSetup', 'before'],
+    ['addSetup', 'after'],
+  ] as const)
+    test(`${when} ${method}: the same key is completed`, async () => {
+      const homes = newHomes(two);
+      await homes.command(({ keys }) => keys.generate('keygen'), { store: failing('bob', method, when) });
+      const [key] = await pendingKeys(homes);
+      assert.ok(key);
+      if (method === 'addSharing' || (method === 'confirmSharing' && when === 'before')) {
+        const sharing = await afterwards(homes);
+        assert.equal(toHex(sharing.keyId), key);
+      } else {
+        await assertSigns(homes, await sharingAt(homes, 'alice'), two);
+      }
+    });
+
+  test('a pending key is used by no quorum, and completed by all', async () => {
+    const homes = newHomes();
+    await homes.command(({ keys }) => keys.generate('keygen'), {
+      store: failing('bob', 'confirmSharing', 'before'),
+    });
+    const sharing = await sharingAt(homes, 'bob');
+    const request = { quorum: ['alice', 'bob'], receivers: ['alice'], message: randomBytes(4) };
+    const sign = ({ keys }: Home) => keys.sign('sign', sharing.keyId, request);
+    const outcomes = await homes.command(sign, { parties: request.quorum });
+    assert.match(errorAt(outcomes, 'bob').message, /pending/);
+    assert.match(errorAt(outcomes, 'alice').message, /pending/);
+    valuesOf(await refresh(homes, sharing));
+    assert.deepEqual(await held(homes, sharing), ['1', '1', '1']);
+  });
+
+  test('a pending key is completed by signing, where that takes all', async () => {
+    const homes = newHomes(two);
+    await homes.command(({ keys }) => keys.generate('keygen'), {
+      store: failing('bob', 'confirmSharing', 'before'),
+    });
+    const sharing = await sharingAt(homes, 'bob');
+    assert.deepEqual(await held(homes, sharing), ['0', '0?']);
+    await assertSigns(homes, sharing, two);
+    assert.deepEqual(await held(homes, sharing), ['0', '0']);
+  });
+});
+
+describe('a refresh cut off', async () => {
+  const homes = newHomes();
+  const sharing = await generate(homes);
+
+  test('before one party has stored its share: all stay with the old one, and with what they hold', async () => {
+    const outcomes = await refresh(homes, sharing, { store: failing('charlie', 'addSharing', 'before') });
+    assert.equal(errorAt(outcomes, 'charlie').code, 'INTERRUPTED');
+    assert.deepEqual(await held(homes, sharing), ['1? 0', '1? 0', '0']);
+    await assertSigns(homes, sharing, ['alice', 'charlie']);
+    await assertSigns(homes, sharing, ['alice', 'bob']);
+  });
+
+  test('again, elsewhere: two sharings call themselves epoch 1, and the parties end on one', async () => {
+    await refresh(homes, sharing, { store: failing('alice', 'addSharing', 'before') });
+    assert.deepEqual(await held(homes, sharing), ['1? 0', '1? 1? 0', '1? 0']);
+    for (const quorum of [
+      ['alice', 'bob'],
+      ['bob', 'charlie'],
+      ['alice', 'charlie'],
+    ])
+      await assertSigns(homes, sharing, quorum);
+    const [{ shid }] = valuesOf(await refresh(homes, sharing)) as [Sharing];
+    assert.deepEqual(await held(homes, sharing), ['1', '1', '1']);
+    assert.deepEqual((await sharingAt(homes, 'bob')).shid, shid);
+    await assertSigns(homes, sharing, ['bob', 'charlie']);
+  });
+
+  test('before one party has seen it confirmed: the others have it, and it is used', async () => {
+    await refresh(homes, sharing, { store: failing('bob', 'confirmSharing', 'before', 2) });
+    assert.deepEqual(await held(homes, sharing), ['2', '2? 1', '2']);
+    await assertSigns(homes, sharing, ['alice', 'bob']);
+  });
+
+  test('when the backup of the new share fails: the old one is still there, and nothing is lost', async () => {
+    const outcomes = await homes.command(({ self, keys }) =>
+      keys.refresh('refresh', sharing.keyId, async () => {
+        if (self === 'alice') throw new MpcError('FILE', 'the disk is full');
+      }),
+    );
+    assert.equal(errorAt(outcomes, 'alice').code, 'FILE');
+    // What had been cut off before has been completed first.
+    assert.deepEqual(await held(homes, sharing), ['3? 2', '3? 2', '3? 2']);
+    await assertSigns(homes, sharing, ['bob', 'charlie']);
+  });
+});
+
+test('a share that is older than the others’ is explained and not used', async () => {
+  const homes = newHomes();
+  const sharing = await generate(homes);
+  const store = await homes.open('alice');
+  const stale = store.loadShare(sharing.keyId, sharing.shid);
+  store[Symbol.dispose]();
+  valuesOf(await refresh(homes, sharing));
+  const another = new Homes(PARTIES, { curve, policy });
+  made.push(another);
+  const old = await another.open('alice');
+  old.addSharing(stale, 'backup');
+  stale[Symbol.dispose]();
+  old[Symbol.dispose]();
+  // alice's state folder is the old one, the others' are not.
+  const folders = homes.folderOf.bind(homes);
+  homes.folderOf = (self) => (self === 'alice' ? another.folderOf(self) : folders(self));
+  const request = { quorum: ['alice', 'bob'], receivers: ['bob'], message: randomBytes(4) };
+  const sign = ({ keys }: Home) => outcomeOf(keys.sign('sign', sharing.keyId, request));
+  for (const outcome of valuesOf(await homes.command(sign, { parties: request.quorum }))) {
+    assert.ok('error' in outcome);
+    assert.equal(outcome.error.code, 'DISAGREEMENT');
+    assert.match(outcome.error.message, /no sharing is held by every party/);
+    assert.match(outcome.error.hint ?? '', /what alice holds is older than epoch 1/);
+  }
+});
+
+test('no secret is alive after all that', () => {
+  assert.equal(Secret.live, 0);
+});

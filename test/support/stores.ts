@@ -1,0 +1,113 @@
+/** Parties in memory with key stores on disk: their commands run one after another, as processes would. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Policy } from '#src/access/policy.js';
+import type { ClusterConfig } from '#src/config/cluster.js';
+import { Secret } from '#src/core/bytes.js';
+import type { PartyName } from '#src/core/errors.js';
+import type { Curve } from '#src/curve/curve.js';
+import { Keystore } from '#src/keystore/keystore.js';
+import type { Resources } from '#src/party/operations.js';
+import { StoredKeys } from '#src/party/stored-keys.js';
+import { MemoryCluster, type Outcome, outcomeOf, type TestOptions, testParty } from './memory-network.js';
+import { testMultiplication } from './protocols.js';
+
+/** The least that is accepted; only for tests. */
+const SCRYPT = { N: 2 ** 14, r: 8, p: 1 };
+
+export interface KeyKind {
+  readonly curve: Curve;
+  readonly policy: Policy;
+}
+
+/** What one party's command works with. */
+export interface Home {
+  readonly self: PartyName;
+  readonly keystore: Keystore;
+  readonly keys: StoredKeys;
+}
+
+export interface CommandOptions extends TestOptions {
+  /** Who runs the command; default: all. */
+  readonly parties?: readonly PartyName[];
+  /** The store that a party's command sees, instead of its own: one that fails. */
+  readonly store?: (self: PartyName, keystore: Keystore) => Keystore;
+}
+
+export class Homes {
+  readonly parties: readonly PartyName[];
+  readonly #folder = mkdtempSync(join(tmpdir(), 'ecdsa-mpc-test-'));
+  readonly #kind: KeyKind;
+
+  constructor(parties: readonly PartyName[], kind: KeyKind) {
+    this.parties = parties;
+    this.#kind = kind;
+  }
+
+  folderOf(self: PartyName): string {
+    return join(this.#folder, self);
+  }
+
+  async open(self: PartyName): Promise<Keystore> {
+    using passphrase = Secret.own(new TextEncoder().encode('a passphrase of tests'));
+    return await Keystore.open({
+      folder: this.folderOf(self),
+      party: self,
+      passphrase,
+      create: true,
+      scrypt: SCRYPT,
+    });
+  }
+
+  /** Runs one command at every party, each with its store opened for it and closed after it. */
+  async command<T>(
+    act: (home: Home) => Promise<T>,
+    options: CommandOptions = {},
+  ): Promise<ReadonlyMap<PartyName, Outcome<T>>> {
+    const cluster = new MemoryCluster(this.parties, options.intercept);
+    const running = options.parties ?? this.parties;
+    const parties = running.map((self) => testParty(cluster, self, options));
+    const outcomes = await Promise.all(
+      parties.map(async (party) => {
+        using keystore = await this.open(party.self);
+        const seen = options.store?.(party.self, keystore) ?? keystore;
+        const keys = new StoredKeys({
+          keystore: seen,
+          resources: this.#resources(party.self, party),
+          tell: () => {},
+        });
+        const outcome = await outcomeOf(act({ self: party.self, keystore: seen, keys }));
+        if ('error' in outcome) {
+          // Its process ends here. The others learn of it after all that it has sent.
+          await new Promise(setImmediate);
+          cluster.lose(party.self, { forGood: true });
+        }
+        return outcome;
+      }),
+    );
+    return new Map(running.map((self, at) => [self, outcomes[at]!]));
+  }
+
+  #resources(self: PartyName, { mailbox, compute, random }: ReturnType<typeof testParty>): Resources {
+    const cluster = {
+      parties: this.parties.map((name) => ({ name })),
+      security: 112,
+    } as unknown as ClusterConfig;
+    return {
+      cluster,
+      authority: 'the authority of tests',
+      ...this.#kind,
+      multiplication: testMultiplication(this.#kind.curve, this.parties.indexOf(self)),
+      mailbox,
+      compute,
+      random,
+      signal: new AbortController().signal,
+      progress: () => {},
+    };
+  }
+
+  dispose(): void {
+    rmSync(this.#folder, { recursive: true });
+  }
+}
