@@ -370,7 +370,7 @@ export class Keystore implements Disposable {
     using content = this.#read(keyId, file);
     if (content === undefined) return undefined;
     try {
-      return decodeManifest(content.bytes, keyId, this.party);
+      return this.#withoutLostSetups(decodeManifest(content.bytes, keyId, this.party));
     } catch (error) {
       if (!(error instanceof UndecodableError)) throw error;
       throw this.#damaged(file, error);
@@ -454,7 +454,7 @@ export class Keystore implements Disposable {
     for (const { keyId, sharings } of manifests)
       for (const { sharing } of sharings) this.loadShare(keyId, sharing.shid)[Symbol.dispose]();
     for (const file of listFolder(this.folder).filter(isTemporary)) eraseFile(join(this.folder, file));
-    for (const manifest of manifests) this.#sweep(this.#withoutLostSetups(manifest));
+    for (const manifest of manifests) this.#sweep(manifest);
   }
 
   /** The manifest without set-ups whose file is gone: they count as erased, for new ones can be made. */
@@ -465,13 +465,7 @@ export class Keystore implements Disposable {
       ...info,
       setups: info.setups.filter(({ id }) => isThere(info.sharing.shid, id)),
     }));
-    const isWhole = sharings.every(
-      ({ setups }, index) => setups.length === manifest.sharings[index]!.setups.length,
-    );
-    if (isWhole) return manifest;
-    const present = { ...manifest, sharings };
-    this.#write(present);
-    return present;
+    return { ...manifest, sharings };
   }
 }
 

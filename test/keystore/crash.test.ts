@@ -1,0 +1,164 @@
+/** Every change, interrupted at every call that changes the disk: the state before it is left, or the one after it. */
+import assert from 'node:assert/strict';
+import { cpSync, readdirSync, truncateSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { after, test } from 'node:test';
+import { Secret } from '#src/core/bytes.js';
+import { MpcError } from '#src/core/errors.js';
+import type { Keystore } from '#src/keystore/keystore.js';
+import { type Call, type Fault, onFaultyDisk } from '../support/faulty-disk.js';
+import {
+  contents,
+  openKeystore,
+  temporaryFolder,
+  testBackup,
+  testKey,
+  testSetup,
+} from '../support/stored-keys.js';
+
+const { folder: root, remove } = temporaryFolder();
+after(remove);
+const live = Secret.live;
+
+const key = testKey();
+const shares = { old: key.share(0), sibling: key.share(1), wanted: key.share(1), other: testKey().share(0) };
+const setups = { old: testSetup(), sibling: testSetup(), wanted: testSetup(), fresh: testSetup() };
+after(() => {
+  for (const each of [...Object.values(shares), ...Object.values(setups)]) each[Symbol.dispose]();
+  assert.equal(Secret.live, live, 'secrets are left');
+});
+const { keyId, shid } = shares.wanted.sharing;
+
+/** A folder in which every change below has something to do. */
+const template = join(root, 'template');
+{
+  using keystore = await openKeystore(template);
+  keystore.addSharing(shares.old, 'keygen', setups.old);
+  keystore.confirmSharing(keyId, shares.old.sharing.shid);
+  keystore.addSharing(shares.sibling, 'refresh', setups.sibling);
+  keystore.addSharing(shares.wanted, 'refresh', setups.wanted);
+}
+
+const CHANGES: Readonly<Record<string, (keystore: Keystore) => void>> = {
+  'a sharing of a new key': (keystore) => keystore.addSharing(shares.other, 'backup'),
+  'a sharing with its set-up': (keystore) => keystore.addSharing(shares.other, 'refresh', setups.fresh),
+  'a confirmation': (keystore) => keystore.confirmSharing(keyId, shid),
+  'a further set-up': (keystore) => keystore.addSetup(keyId, shid, setups.fresh),
+  'the end of a set-up': (keystore) => keystore.eraseSetup(keyId, shid, setups.wanted.info.id),
+  'the record of a backup': (keystore) => keystore.recordBackup(keyId, testBackup(shares.wanted)),
+};
+
+let count = 0;
+function copyOfTemplate(): string {
+  const folder = join(root, `copy-${count++}`);
+  cpSync(template, folder, { recursive: true });
+  return folder;
+}
+
+/** What the end of a process does to its lock, whose number another process would find unused. */
+function forgetLock(folder: string): void {
+  for (const name of readdirSync(folder)) if (/^lock\.\d+$/.test(name)) truncateSync(join(folder, name));
+}
+
+const secretFiles = (folder: string): string[] =>
+  readdirSync(folder).filter((name) => /\.(share|setup|key|tmp)$/.test(name));
+
+/** The state after `change` has met `fault`: by the same process, and by another that opens the folder later. */
+async function stateAfter(change: (keystore: Keystore) => void, fault?: Fault) {
+  const folder = copyOfTemplate();
+  const keystore = await openKeystore(folder);
+  const { error, calls } = onFaultyDisk(() => change(keystore), fault);
+  const stillOpen = fault?.kind === 'fails' || fault === undefined ? contents(keystore) : undefined;
+  keystore[Symbol.dispose]();
+  forgetLock(folder);
+  using again = await openKeystore(folder, { create: false });
+  return { folder, error, calls, stillOpen, state: contents(again), files: secretFiles(folder) };
+}
+
+/** Files that a state needs: one manifest per key, one per share, one per set-up. */
+const filesNeeded = (state: unknown): number =>
+  (state as { sharings: { setups: unknown[] }[] }[]).reduce(
+    (sum, { sharings }) => sum + 1 + sharings.reduce((files, { setups: own }) => files + 1 + own.length, 0),
+    0,
+  );
+
+/** Throws unless files are synced before they get their names, and their folder after each change of names. */
+function checkDurable(folder: string, calls: readonly Call[]): void {
+  const unsynced = new Set<string>();
+  for (const { name, args, path } of calls) {
+    if (name === 'writeFileSync') unsynced.add(path);
+    if (name === 'fsyncSync') unsynced.delete(path);
+    if (name === 'renameSync') assert.ok(!unsynced.has(path), `${args[1]} is named before it is synced`);
+    if (name === 'renameSync' || name === 'unlinkSync' || name === 'rmSync') unsynced.add(folder);
+  }
+  assert.deepEqual([...unsynced], [], 'not synced in the end');
+}
+
+const before = await (async () => {
+  using keystore = await openKeystore(template);
+  return contents(keystore);
+})();
+
+for (const [what, change] of Object.entries(CHANGES)) {
+  test(`${what}: whole or not at all`, async (t) => {
+    const whole = await stateAfter(change);
+    assert.equal(whole.error, undefined);
+    assert.notDeepEqual(whole.state, before);
+    assert.deepEqual(whole.stillOpen, whole.state);
+    checkDurable(whole.folder, whole.calls);
+
+    const seen = { before: 0, after: 0 };
+    const check = (state: unknown, place: string): void => {
+      const side = JSON.stringify(state) === JSON.stringify(before) ? 'before' : 'after';
+      if (side === 'after') assert.deepEqual(state, whole.state, place);
+      seen[side] += 1;
+    };
+    for (const [at, { name }] of whole.calls.entries()) {
+      const kinds: Fault['kind'][] = ['fails'];
+      if (name === 'writeFileSync') kinds.push('dies writing');
+      // Syncing changes nothing that another process could see.
+      else if (name !== 'fsyncSync') kinds.push('dies');
+      for (const kind of kinds) {
+        const place = `${kind} at ${at}, ${name}`;
+        const { error, stillOpen, state, files } = await stateAfter(change, { at, kind });
+        // Overwriting before a file is removed is done as well as can be: that it fails is no error.
+        if (error !== undefined) assert.ok(error instanceof MpcError && error.code === 'FILE', place);
+        check(state, place);
+        if (stillOpen !== undefined) assert.deepEqual(stillOpen, state, place);
+        assert.equal(files.length, filesNeeded(state), `${place}: ${files.join(' ')}`);
+      }
+    }
+    t.diagnostic(`${whole.calls.length} calls; left before ${seen.before} times, after ${seen.after}`);
+    assert.ok(seen.before > 0 && (seen.after > 0 || what !== 'a confirmation'));
+  });
+}
+
+test('the opening of a folder, interrupted while it clears up, is finished by the next', async () => {
+  // A confirmation that dies as soon as its mark is on disk leaves three sharings' worth of files to erase.
+  const interrupted = copyOfTemplate();
+  const keystore = await openKeystore(interrupted);
+  onFaultyDisk(() => CHANGES['a confirmation']!(keystore), { at: 4, kind: 'dies' });
+  keystore[Symbol.dispose]();
+  forgetLock(interrupted);
+  const left = secretFiles(interrupted).length;
+  const whole = await stateAfter(CHANGES['a confirmation']!);
+  assert.equal(left, 7);
+  {
+    const copy = join(dirname(interrupted), 'partly-erased');
+    cpSync(interrupted, copy, { recursive: true });
+    using opened = await openKeystore(copy);
+    assert.deepEqual(contents(opened), whole.state);
+    assert.equal(secretFiles(copy).length, filesNeeded(whole.state));
+  }
+});
+
+test('a folder whose making was interrupted is made by the next opening', async () => {
+  const folder = join(root, 'made');
+  await assert.rejects(async () => {
+    const never: { readonly bytes: Uint8Array } = { bytes: new Uint8Array(0) };
+    await openKeystore(folder, { passphrase: never as Secret });
+  });
+  assert.deepEqual(readdirSync(root).includes('made'), false);
+  using keystore = await openKeystore(folder);
+  assert.deepEqual(keystore.keys(), []);
+});
