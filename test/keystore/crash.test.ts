@@ -69,10 +69,11 @@ async function stateAfter(change: (keystore: Keystore) => void, fault?: Fault) {
   const keystore = await openKeystore(folder);
   const { error, calls } = onFaultyDisk(() => change(keystore), fault);
   const stillOpen = fault?.kind === 'fails' || fault === undefined ? contents(keystore) : undefined;
+  const filesThen = secretFiles(folder);
   keystore[Symbol.dispose]();
   forgetLock(folder);
   using again = await openKeystore(folder, { create: false });
-  return { folder, error, calls, stillOpen, state: contents(again), files: secretFiles(folder) };
+  return { folder, error, calls, stillOpen, filesThen, state: contents(again), files: secretFiles(folder) };
 }
 
 /** Files that a state needs: one manifest per key, one per share, one per set-up. */
@@ -120,11 +121,16 @@ for (const [what, change] of Object.entries(CHANGES)) {
       else if (name !== 'fsyncSync') kinds.push('dies');
       for (const kind of kinds) {
         const place = `${kind} at ${at}, ${name}`;
-        const { error, stillOpen, state, files } = await stateAfter(change, { at, kind });
+        const { error, stillOpen, filesThen, state, files } = await stateAfter(change, { at, kind });
         // Overwriting before a file is removed is done as well as can be: that it fails is no error.
         if (error !== undefined) assert.ok(error instanceof MpcError && error.code === 'FILE', place);
         check(state, place);
-        if (stillOpen !== undefined) assert.deepEqual(stillOpen, state, place);
+        if (stillOpen !== undefined) {
+          assert.deepEqual(stillOpen, state, place);
+          // What a change that failed has written goes at once.
+          if (JSON.stringify(state) === JSON.stringify(before))
+            assert.equal(filesThen.length, filesNeeded(state), `${place}: ${filesThen.join(' ')}`);
+        }
         assert.equal(files.length, filesNeeded(state), `${place}: ${files.join(' ')}`);
       }
     }
@@ -132,6 +138,23 @@ for (const [what, change] of Object.entries(CHANGES)) {
     assert.ok(seen.before > 0 && (seen.after > 0 || what !== 'a confirmation'));
   });
 }
+
+test('what is erased is overwritten first, and on disk, before its name goes', async () => {
+  for (const what of ['a confirmation', 'the end of a set-up']) {
+    const { calls } = await stateAfter(CHANGES[what]!);
+    const erased = calls.filter(({ name }) => name === 'unlinkSync').map(({ path }) => path);
+    assert.equal(erased.length, what === 'a confirmation' ? 4 : 1);
+    for (const path of erased) {
+      const own = calls.filter((call) => call.path === path);
+      assert.deepEqual(
+        own.map(({ name }) => name),
+        ['openSync', 'writeFileSync', 'fsyncSync', 'unlinkSync'],
+      );
+      const zeros = own[1]!.args[1] as Uint8Array;
+      assert.ok(zeros.length > 100 && zeros.every((byte) => byte === 0));
+    }
+  }
+});
 
 test('the opening of a folder, interrupted while it clears up, is finished by the next', async () => {
   // A confirmation that dies as soon as its mark is on disk leaves three sharings' worth of files to erase.

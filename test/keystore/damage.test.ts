@@ -322,6 +322,18 @@ test('files and folders that others can read are refused, with the command that 
   assert.deepEqual(readdirSync(empty), []);
 });
 
+test('files and folders of another user are refused', async (t) => {
+  const folder = copyOfTemplate();
+  const user = process.getuid?.();
+  if (user === undefined) return t.skip('no users here');
+  t.mock.method(process as { getuid: () => number }, 'getuid', () => user + 1);
+  await assert.rejects(openKeystore(folder), {
+    code: 'FILE',
+    message: `${folder} belongs to another user (id ${user})`,
+    hint: `run as that user, or run: chown ${user + 1} ${folder}`,
+  });
+});
+
 test('neither links nor anything but plain files are followed', async () => {
   for (const name of ['keystore.json', MANIFEST, SHARE, SETUP]) {
     const linked = copyOfTemplate();
@@ -347,7 +359,7 @@ test('temporary files of a killed process go, all that is unknown stays', async 
   linkSync(join(folder, MANIFEST), join(folder, twin));
   const unknown = ['notes.txt', '.hidden.tmp', `${'ab'.repeat(16)}.${'cd'.repeat(16)}.share`];
   for (const name of unknown) writeFileSync(join(folder, name), 'mine', { mode: 0o600 });
-  {
+  for (const _ of [1, 2]) {
     using keystore = await openKeystore(folder);
     contents(keystore);
   }
