@@ -108,8 +108,14 @@ export const integerField = (bits: number) =>
     },
   );
 
-/** A list of exactly `length` items. */
-export const listField = <T extends z.ZodType>(item: T, length: number) => z.array(item).length(length);
+/**
+ * A list of exactly `length` items. Read-only to the type checker alone: zod's `readonly()` freezes what it was given
+ * even when that is no list, and throws on a byte string.
+ */
+export const listField = <T extends z.ZodType>(
+  item: T,
+  length: number,
+): z.ZodType<readonly z.output<T>[], readonly z.input<T>[]> => z.array(item).length(length);
 
 /** The typed value of `schema` in `bytes`; throws {@link UndecodableError} when they do not hold one. */
 export function decodeAs<S extends z.ZodType>(schema: S, bytes: Uint8Array, maxBytes: number): z.output<S> {

@@ -85,7 +85,8 @@ const waiting = z.strictObject({
   peers: names,
 });
 
-const header = z.discriminatedUnion('kind', [hello, helloEcho, roundHeader, abort, waiting]);
+/** What every frame starts with; exported for the tests, which make cases of all its fields. */
+export const header = z.discriminatedUnion('kind', [hello, helloEcho, roundHeader, abort, waiting]);
 const foreignHello = z.object({ kind: z.literal('hello'), operation: label, version: z.int() });
 
 export type HelloFrame = z.output<typeof hello>;

@@ -56,10 +56,10 @@ export interface Proof {
 export const proofSchema = (level: SecurityLevel) =>
   z.strictObject({
     w: naturalField(level.modulusBits),
-    a: listField(z.literal([0, 1]), REPETITIONS).readonly(),
-    b: listField(z.literal([0, 1]), REPETITIONS).readonly(),
-    x: listField(naturalField(level.modulusBits), REPETITIONS).readonly(),
-    z: listField(naturalField(level.modulusBits), ROOTS).readonly(),
+    a: listField(z.literal([0, 1]), REPETITIONS),
+    b: listField(z.literal([0, 1]), REPETITIONS),
+    x: listField(naturalField(level.modulusBits), REPETITIONS),
+    z: listField(naturalField(level.modulusBits), ROOTS),
   });
 
 /** y_1 … y_128: |N| + 128 bits of the stream each, mod N, so that the bias is below 2^−128. */

@@ -36,8 +36,8 @@ export interface Proof {
 
 export const proofSchema = (level: SecurityLevel) =>
   z.strictObject({
-    A: listField(naturalField(level.modulusBits), REPETITIONS).readonly(),
-    z: listField(naturalField(level.modulusBits), REPETITIONS).readonly(),
+    A: listField(naturalField(level.modulusBits), REPETITIONS),
+    z: listField(naturalField(level.modulusBits), REPETITIONS),
   });
 
 /** e_1 … e_128: bit i of the challenge is the one of repetition i. */
