@@ -113,14 +113,23 @@ export function syncFolder(path: string): void {
   }
 }
 
+const temporaryName = (path: string): string => `.${basename(path)}.${randomUUID()}.tmp`;
 const TEMPORARY = /^\..+\.[0-9a-f-]{36}\.tmp$/;
 
 /** Whether `name` is one that {@link writeTemporary} gives, hence what a process that was killed may leave. */
 export const isTemporary = (name: string): boolean => TEMPORARY.test(name);
 
+/** The paths of what processes that were killed while they wrote the file at `path` may have left beside it. */
+export function leftoversOf(path: string): string[] {
+  const length = temporaryName(path).length;
+  return listFolder(dirname(path))
+    .filter((name) => name.startsWith(`.${basename(path)}.`) && name.length === length && isTemporary(name))
+    .map((name) => join(dirname(path), name));
+}
+
 /** `contents` under a fresh temporary name beside `path`, synced. */
 export function writeTemporary(path: string, contents: string | Uint8Array, mode: number): string {
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
+  const temporary = join(dirname(path), temporaryName(path));
   const handle = fs.openSync(temporary, 'wx', mode);
   try {
     fs.writeFileSync(handle, contents);

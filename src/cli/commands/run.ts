@@ -102,16 +102,20 @@ async function createLogger(party: PartyName, level: LogLevel) {
 
 /**
  * Writes `backup-NAME.hex`, and `backup-NAME.key.pem` when the key was made in this run. An earlier pair gets the
- * time into its names: it may be all that is left of another key.
+ * time into its names: it may be all that is left of another key. Half a pair that a process was killed over goes.
  */
 export async function saveBackup(
   self: PartyName,
   { backupHex, recoveryKeyPem }: Pick<RunResult, 'backupHex' | 'recoveryKeyPem'>,
 ) {
-  const { PUBLIC, SECRET, setAside, writeNewFile } = await import('../../files/files.js');
+  const [{ leftoversOf, PUBLIC, SECRET, setAside, writeNewFile }, { eraseFile }] = await Promise.all([
+    import('../../files/files.js'),
+    import('../../files/private.js'),
+  ]);
   const name = `backup-${self}`;
   const backup = `${name}.hex`;
   const recoveryKey = `${name}.key.pem`;
+  for (const path of [backup, recoveryKey]) leftoversOf(path).forEach(eraseFile);
   const earlier = `${name}-until-${new Date().toISOString().replace(/[-:]|\.\d+/g, '')}`;
   const kept = [
     ...(setAside(backup, `${earlier}.hex`) ? [`${earlier}.hex`] : []),
