@@ -1,6 +1,6 @@
 /** Certificates for tests: an authority and leaves with any names, dates and uses. */
 import 'reflect-metadata';
-import { KeyObject, webcrypto } from 'node:crypto';
+import { createPrivateKey, KeyObject, webcrypto } from 'node:crypto';
 import {
   BasicConstraintsExtension,
   ExtendedKeyUsage,
@@ -9,7 +9,7 @@ import {
   KeyUsageFlags,
   KeyUsagesExtension,
   SubjectAlternativeNameExtension,
-  type X509Certificate,
+  X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 
@@ -40,11 +40,11 @@ const keyPem = (keys: webcrypto.CryptoKeyPair): string =>
 
 /** A certificate authority that signs whatever it is asked to. */
 export class TestAuthority {
-  readonly #keys: webcrypto.CryptoKeyPair;
+  readonly #privateKey: webcrypto.CryptoKey;
   readonly #certificate: X509Certificate;
 
-  private constructor(keys: webcrypto.CryptoKeyPair, certificate: X509Certificate) {
-    this.#keys = keys;
+  private constructor(privateKey: webcrypto.CryptoKey, certificate: X509Certificate) {
+    this.#privateKey = privateKey;
     this.#certificate = certificate;
   }
 
@@ -61,7 +61,15 @@ export class TestAuthority {
         new KeyUsagesExtension(KeyUsageFlags.keyCertSign | KeyUsageFlags.cRLSign, true),
       ],
     });
-    return new TestAuthority(keys, certificate);
+    return new TestAuthority(keys.privateKey, certificate);
+  }
+
+  /** The authority with this certificate and key, PEM: of a cluster whose certificates the program made. */
+  static async load({ cert, key }: Credentials): Promise<TestAuthority> {
+    const certificate = new X509Certificate(cert);
+    const pkcs8 = createPrivateKey(key).export({ type: 'pkcs8', format: 'der' });
+    const privateKey = await webcrypto.subtle.importKey('pkcs8', pkcs8, ALGORITHM, false, ['sign']);
+    return new TestAuthority(privateKey, certificate);
   }
 
   /** Its own certificate, PEM. */
@@ -83,7 +91,7 @@ export class TestAuthority {
       subject: `CN=${options.commonName ?? names[0] ?? 'nobody'}`,
       issuer: this.#certificate.subject,
       publicKey: keys.publicKey,
-      signingKey: this.#keys.privateKey,
+      signingKey: this.#privateKey,
       signingAlgorithm: ALGORITHM,
       notBefore: options.notBefore ?? daysFromNow(-1),
       notAfter: options.notAfter ?? daysFromNow(7),

@@ -7,6 +7,9 @@ export const REPOSITORY = fileURLToPath(new URL('../../../', import.meta.url));
 export const LAUNCHER = fileURLToPath(new URL('../../../scripts/ecdsa-mpc.js', import.meta.url));
 const STORED_PRIMES_LAUNCHER = fileURLToPath(new URL('./stored-primes-launcher.js', import.meta.url));
 
+/** In the environment of a party with stored primes: the step in which its work stops for ever, while it stays alive. */
+export const STUCK_IN = 'ECDSA_MPC_TEST_STUCK_IN';
+
 export interface Ended {
   /** Exit status, or `null` when a signal ended it. */
   readonly status: number | null;

@@ -1,6 +1,13 @@
 /** A TCP proxy between two parties that can spoil the connections running through it. Sees ciphertext only. */
+import { randomInt } from 'node:crypto';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+
+/** What becomes of one chunk: bytes that TCP itself would never repeat, lose or alter. */
+export type Spoiling = 'repeat' | 'drop' | 'shorten' | 'flip';
+
+/** More than a side sends until both hellos are exchanged. */
+const HANDSHAKE_BYTES = 4_000;
 
 export class TcpProxy {
   readonly #server: Server;
@@ -13,8 +20,17 @@ export class TcpProxy {
   accepted = 0;
   /** While true, new connections are closed at once. */
   refusing = false;
-  /** Milliseconds that every chunk is held back. */
+  /** Milliseconds that every chunk is held back; none overtakes another when it changes. */
   delayMillis = 0;
+  /** How much the line carries in each direction, bytes a second. */
+  bytesPerSecond = Number.POSITIVE_INFINITY;
+  /**
+   * What happens to the next chunk, in whichever direction it goes, of a connection past its handshake: one that loses
+   * bytes before is no different from one that stalls.
+   */
+  spoiling: Spoiling | undefined;
+  /** Chunks spoilt since the start. */
+  spoilt = 0;
   /** Largest piece that is forwarded at once; the rest follows after the delay. */
   pieceBytes = Number.POSITIVE_INFINITY;
   /** While true, whatever the dialling side sends also goes into a second connection to the target. */
@@ -99,37 +115,87 @@ export class TcpProxy {
       near.on('close', () => echo.destroy());
       echo.resume();
     }
-    this.#forward(near, far);
-    this.#forward(far, near);
     const closed = () => {
       near.destroy();
       far.destroy();
       this.#connections.delete(pair);
     };
-    near.on('close', closed);
-    far.on('close', closed);
+    for (const line of [this.#forward(near, far), this.#forward(far, near)]) {
+      // What one side sent before it closed still arrives.
+      line.from.on('close', () => line.carry(closed, this.delayMillis));
+    }
     if (this.#stalled) this.stall();
   }
 
-  #forward(from: Socket, to: Socket): void {
+  #forward(from: Socket, to: Socket): Line {
+    const line = new Line(from);
     from.on('data', (chunk: Buffer) => {
       const kept = chunk.subarray(0, Math.min(chunk.length, this.cutAfter));
       this.cutAfter -= kept.length;
-      for (let at = 0; at < kept.length; at += this.pieceBytes)
-        this.#pass(to, kept.subarray(at, at + this.pieceBytes));
+      const sent = line.carried > HANDSHAKE_BYTES ? this.#spoil(kept) : kept;
+      line.carried += sent.length;
+      for (let at = 0; at < sent.length; at += this.pieceBytes)
+        this.#pass(line, to, sent.subarray(at, at + this.pieceBytes));
       if (kept.length === chunk.length) return;
       this.cutAfter = Number.POSITIVE_INFINITY;
       setImmediate(() => this.cut());
     });
-    from.on('end', () => to.end());
+    from.on('end', () => line.carry(() => to.end(), this.delayMillis));
+    return line;
   }
 
-  #pass(to: Socket, piece: Buffer): void {
+  #spoil(chunk: Buffer): Buffer {
+    const { spoiling } = this;
+    if (spoiling === undefined || chunk.length < 2) return chunk;
+    this.spoiling = undefined;
+    this.spoilt += 1;
+    if (spoiling === 'repeat') return Buffer.concat([chunk, chunk]);
+    if (spoiling === 'drop') return Buffer.alloc(0);
+    if (spoiling === 'shorten') return chunk.subarray(0, randomInt(1, chunk.length));
+    const altered = Buffer.from(chunk);
+    altered[randomInt(altered.length)]! ^= 1 << randomInt(8);
+    return altered;
+  }
+
+  #pass(line: Line, to: Socket, piece: Buffer): void {
     this.forwarded += piece.length;
     const write = () => {
       if (to.writable) to.write(piece);
     };
-    if (this.delayMillis === 0) write();
-    else setTimeout(write, this.delayMillis);
+    line.carry(write, this.delayMillis, (piece.length / this.bytesPerSecond) * 1000);
+  }
+}
+
+/** One direction of a connection: what it carries arrives in order, each after its delay. */
+class Line {
+  readonly from: Socket;
+  readonly #underWay: { readonly arrive: () => void; readonly at: number }[] = [];
+  /** Bytes so far. */
+  carried = 0;
+  /** When the last of what was put on it will have been put on it. */
+  #freeAt = 0;
+
+  constructor(from: Socket) {
+    this.from = from;
+  }
+
+  /** Lets `arrive` happen after everything before it, `delay` milliseconds after it has taken `duration` to send. */
+  carry(arrive: () => void, delay: number, duration = 0): void {
+    const now = performance.now();
+    this.#freeAt = Math.max(this.#freeAt, now) + duration;
+    this.#underWay.push({ arrive, at: this.#freeAt + delay });
+    if (this.#underWay.length === 1) this.#deliver();
+  }
+
+  #deliver(): void {
+    for (let [first] = this.#underWay; first !== undefined; [first] = this.#underWay) {
+      const wait = first.at - performance.now();
+      if (wait > 0) {
+        setTimeout(() => this.#deliver(), wait);
+        return;
+      }
+      first.arrive();
+      this.#underWay.shift();
+    }
   }
 }

@@ -121,40 +121,6 @@ test('messages of no bytes and above the limit are bugs of the caller', TIMEOUT,
   await closeAll(alice);
 });
 
-test('cutting the connection at random moments loses and repeats nothing', TIMEOUT, async () => {
-  const { alice, bob, proxy } = await proxied();
-  const wanted = texts(400);
-  const chatter = async (node: TestNode, peer: string) => {
-    for (const text of wanted) {
-      await node.send(peer, text);
-      if (randomInt(20) === 0) await node.transport.send(peer, new Uint8Array(randomInt(1, 100_000)));
-      if (randomInt(4) === 0) await pause(1);
-    }
-    await node.send(peer, 'end');
-  };
-  const spoil = async () => {
-    for (let count = 0; count < 12; count += 1) {
-      await pause(randomInt(60));
-      if (randomInt(2) === 0) proxy.cut();
-      else proxy.cutAfter = randomInt(20_000);
-    }
-    proxy.cutAfter = Number.POSITIVE_INFINITY;
-  };
-  await Promise.all([chatter(alice, 'bob'), chatter(bob, 'alice'), spoil()]);
-  for (const [node, peer] of [
-    [alice, 'bob'],
-    [bob, 'alice'],
-  ] as const) {
-    const heard = () => node.texts(peer).filter((text) => text.startsWith('m') || text === 'end');
-    await node.until(() => heard().includes('end'));
-    assert.deepEqual(heard(), [...wanted, 'end']);
-    assert.deepEqual(node.lost, []);
-  }
-  assert.ok(proxy.accepted > 3, 'the connection was really cut');
-  await closeAll(alice, bob);
-  await proxy.close();
-});
-
 test('a slow line in tiny pieces, and a stall, only cost time', TIMEOUT, async () => {
   const { alice, bob, proxy } = await proxied();
   proxy.delayMillis = 2;
