@@ -23,7 +23,7 @@ SUBMAKE := $(MAKE) --no-print-directory
 SOURCES := $(shell find src) tsconfig.json package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz check bench certs build clean prepared
+.PHONY: help demo test fuzz torture check bench certs build clean prepared
 
 help:
 	@echo 'make demo          run all parties of CONFIG on this machine, in one terminal'
@@ -31,6 +31,7 @@ help:
 	@echo 'make certs         make the certificates of CONFIG that are missing'
 	@echo 'make test          run the tests'
 	@echo 'make fuzz          try 10,000 faulty inputs on everything that reads what others wrote'
+	@echo 'make torture       let machines, networks and parties fail in every way, for up to half an hour'
 	@echo 'make check         check types, style and format'
 	@echo 'make bench         measure'
 	@echo 'make build         install and compile'
@@ -71,6 +72,10 @@ test: build
 fuzz: build
 	@node_modules/.bin/tsc -b test
 	@FUZZ_RUNS='$(FUZZ_RUNS)' exec node scripts/test.js fuzz/
+
+torture: build
+	@node_modules/.bin/tsc -b test
+	@TORTURE=1 exec node scripts/test.js faults/ adversary/fields adversary/frames
 
 check: build
 	@npm run --silent check

@@ -1,5 +1,6 @@
 // Runs every compiled test file under dist/test with node:test, and fails when fewer files ran than exist.
-// `node scripts/test.js [substring ...]` runs only the files whose path contains one of the substrings.
+// `node scripts/test.js [substring ...]` runs only the files whose path contains one of the substrings. No file takes
+// longer than TEST_MINUTES (30). What tests count is added up at the end.
 import { readdirSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { run } from 'node:test';
@@ -33,7 +34,11 @@ if (chosen.length === 0) {
 
 const ran = new Set();
 const files = chosen.map((name) => join(built, `${name}.test.js`));
-const stream = run({ files, concurrency: Number(process.env.TEST_CONCURRENCY ?? 2) });
+const stream = run({
+  files,
+  concurrency: Number(process.env.TEST_CONCURRENCY ?? 2),
+  timeout: Number(process.env.TEST_MINUTES ?? 30) * 60_000,
+});
 stream.on('test:fail', () => {
   process.exitCode = 1;
 });
@@ -49,4 +54,17 @@ stream.on('end', () => {
     process.exitCode = 1;
   }
 });
-stream.compose(new spec()).pipe(process.stdout);
+
+// What tests say that they have done, as `count: connections cut 12`, added up over all of them.
+const sums = new Map();
+stream.on('test:diagnostic', ({ message }) => {
+  const [, what, number] = /^count: (.+) (\d+)$/.exec(message) ?? [];
+  if (what !== undefined) sums.set(what, (sums.get(what) ?? 0) + Number(number));
+});
+const report = stream.compose(new spec());
+report.on('end', () => {
+  if (sums.size === 0) return;
+  process.stdout.write('\nin all\n');
+  for (const [what, sum] of [...sums].sort()) process.stdout.write(`  ${what}: ${sum}\n`);
+});
+report.pipe(process.stdout, { end: false });

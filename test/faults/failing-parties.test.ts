@@ -23,7 +23,7 @@ import { Chance, count, either } from '../support/torture.js';
 const makeFolder = clusterFolders();
 
 /** From the last sign of life of a party until the others have ended, on a machine that is busy with other tests. */
-const HEARTBEAT_LIMIT_MILLIS = DEFAULT_LIMITS.goneMillis + 10_000;
+const HEARTBEAT_LIMIT_MILLIS = DEFAULT_LIMITS.goneMillis + 15_000;
 
 interface Disaster {
   readonly parties: readonly PartyName[];
@@ -85,7 +85,10 @@ async function befalls(t: TestContext, what: string, disaster: Disaster): Promis
         others.map(({ self }) => self),
       );
     else assert.equal(step, STEPS.at(-1), context);
-    if (well.length === 0) assert.ok(ended.some((each) => errorOf(each).code === disaster.codes[0]));
+    if (well.length === 0) {
+      const told = [...ended, victimEnded].filter(({ status }) => status === 3);
+      assert.ok(told.some((each) => errorOf(each).code === disaster.codes[0]));
+    }
     assert.ok(millis < disaster.within, `${context}: the others took ${millis} ms`);
     assert.deepEqual(temporaryFiles(folder.cwd), [], context);
     count(t, `parties ${what}`, 1);
@@ -106,7 +109,7 @@ const was = (signal: NodeJS.Signals) => (victim: PartyProcess) => {
 };
 const isDead = ({ status }: Ended) => assert.equal(status, null);
 
-describe('in a ceremony', { concurrency: either(5, 2) }, () => {
+describe('in a ceremony', { concurrency: 5 }, () => {
   test('a party that is killed', (t) =>
     befalls(t, 'killed', {
       parties: ['alice', 'bob', 'charlie'],
@@ -146,7 +149,10 @@ describe('in a ceremony', { concurrency: either(5, 2) }, () => {
   test('a party that lives and never gets on with its work', (t) =>
     befalls(t, 'stuck', {
       parties: ['alice', 'bob', 'charlie'],
-      steps: either<readonly StepName[]>(['setup'], STEPS),
+      steps: either<readonly StepName[]>(
+        ['setup'],
+        ['policy', 'setup', 'sign', 'backup', 'refresh', 'sign-again'],
+      ),
       args: [`--timeout=${timeoutSeconds}s`],
       env: (step) => ({ [STUCK_IN]: step }),
       strike: () => {},
@@ -166,12 +172,12 @@ describe('in a ceremony', { concurrency: either(5, 2) }, () => {
         const start = performance.now();
         await victim.ended;
         const millis = Math.round(performance.now() - start);
-        assert.ok(millis < 1_500, `it took ${millis} ms`);
+        assert.ok(millis < 3_000, `it took ${millis} ms`);
       },
       victim: ({ status, stderr }) =>
         assert.deepEqual([status, stderr.split('\n').at(-2)], [130, 'ecdsa-mpc: interrupted']),
       codes: ['PEER_LEFT'],
-      within: 7_000,
+      within: 10_000,
     });
   });
 });

@@ -64,7 +64,7 @@ test('a ceremony ends well although strangers come to every door throughout', as
     for (const [index, each] of ended.entries()) {
       const number = counted(each);
       const came = visited[index]! + (index === flooded ? FLOOD : 0);
-      t.diagnostic(`${parties[index]}: ${came} came, ${number} counted`);
+      t.diagnostic(`at ${parties[index]}, ${came} came, ${number} counted`);
       assert.ok(visited[index]! > manners.length, 'every manner was tried');
       // Nobody listened to the first, and the last may have gone in the second that was not logged any more.
       assert.ok(number > came / 3 && number <= came, `${number} counted of ${came}`);

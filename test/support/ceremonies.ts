@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
 import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { after } from 'node:test';
 import { fromHex } from '#src/core/bytes.js';
 import type { PartyName } from '#src/core/errors.js';
 import { curveByName } from '#src/curve/curve.js';
@@ -17,6 +18,12 @@ export interface PartyProcess extends Running {
   /** Settles when the party begins `step`; rejects when it ends before. */
   readonly begins: (step: StepName) => Promise<void>;
 }
+
+/** Parties that a failed test has left running would go on for as long as their time-out. */
+const started = new Set<PartyProcess>();
+after(() => {
+  for (const { child } of started) child.kill('SIGKILL');
+});
 
 /** Starts a party in `cwd`, with stored primes unless `options` say otherwise. */
 export function startParty(

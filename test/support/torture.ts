@@ -11,7 +11,7 @@ export const either = <T>(short: T, long: T): T => (TORTURE ? long : short);
 
 /** Tells how many of something a test has done; scripts/test.js adds up what all tests told. */
 export function count(context: TestContext, what: string, number: number): void {
-  context.diagnostic(`count: ${what}: ${number}`);
+  context.diagnostic(`count: ${what} ${number}`);
 }
 
 /** Choices that can be made again: by the seed that is printed, given as TEST_SEED. */
