@@ -3,6 +3,7 @@
  * within a second of an interruption.
  */
 import { asMpcError, MpcError } from '../core/errors.js';
+import { isForDevelopers, type SharedOptions } from './options.js';
 import { buildProgram, runProgram } from './program.js';
 import { printError } from './ui.js';
 
@@ -21,7 +22,7 @@ function interrupt(): void {
 /** Prints what ended the program, which is the interruption once there was one; returns the exit status. */
 function fail(cause: unknown): number {
   const error = asMpcError(interruption.signal.aborted ? interruption.signal.reason : cause);
-  printError(error, program.opts().logLevel === 'debug');
+  printError(error, isForDevelopers(program.opts<SharedOptions>().logLevel));
   return error.exitStatus;
 }
 
@@ -35,6 +36,8 @@ async function end(status: number): Promise<void> {
 }
 
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, interrupt);
+// Otherwise Node.js starts its debugger, which shows all memory to whoever reaches its port, other users included.
+process.on('SIGUSR1', () => {});
 if (process.channel) {
   // Started by `demo`: when it ends, however it ends, so does this party.
   process.on('disconnect', interrupt);

@@ -2,8 +2,11 @@
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../config/duration.js';
 
-export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
+
+/** Whether errors are shown with what only developers need. */
+export const isForDevelopers = (level: LogLevel): boolean => level === 'debug' || level === 'trace';
 
 /** Values of the shared options; durations in milliseconds. */
 export interface SharedOptions {

@@ -4,6 +4,8 @@ import type { MadeKey } from './recovery-key.js';
 
 // Ctrl-C reaches every process of the terminal's group: the one that wants the key decides what becomes of this one.
 process.on('SIGINT', () => {});
+// Otherwise Node.js starts its debugger: see cli/main.ts.
+process.on('SIGUSR1', () => {});
 // That one has ended, however it ended.
 process.on('disconnect', () => process.kill(process.pid, 'SIGKILL'));
 

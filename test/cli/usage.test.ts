@@ -27,7 +27,7 @@ const FAULTS: readonly (readonly [line: string, message: string, hint: RegExp])[
   [
     '--log-level loud',
     "option '--log-level <level>' argument 'loud' is invalid",
-    /silent, error, warn, info, debug/,
+    /silent, error, warn, info, debug, trace/,
   ],
   ['', 'which party is this? --self is missing', /--self alice/],
   ['run', 'which party is this? --self is missing', /demo/],
@@ -64,7 +64,7 @@ test('an error is one line of what and one of what to do on standard error', asy
   });
 });
 
-test('the stack of an error is shown at --log-level debug only, wherever the option stands', async () => {
+test('the stack of an error is shown at --log-level debug, wherever the option stands', async () => {
   const { stderr } = await command(['certs', '--config', 'nowhere.json', '--log-level', 'debug'], {
     cwd: folder,
   });

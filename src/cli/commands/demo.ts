@@ -12,7 +12,12 @@ import { type ErrorCode, exitStatus, MpcError, type PartyName } from '../../core
 import type { DoneEvent, PartyEvent } from '../../party/events.js';
 import { createDisplay, type Display, summary } from '../demo-display.js';
 import { addExamples } from '../help.js';
-import { addCeremonyOptions, type CeremonyOptions, type CommandContext } from '../options.js';
+import {
+  addCeremonyOptions,
+  type CeremonyOptions,
+  type CommandContext,
+  isForDevelopers,
+} from '../options.js';
 import { printLine } from '../ui.js';
 
 /** Time for the others to end by themselves once one party has failed, milliseconds. */
@@ -136,7 +141,7 @@ class Member {
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     });
     this.#read(this.#child.stdout!, (line) => this.#hear(line));
-    this.#read(this.#child.stderr!, (line) => this.#overhear(line, options.logLevel === 'debug'));
+    this.#read(this.#child.stderr!, (line) => this.#overhear(line, isForDevelopers(options.logLevel)));
     this.ended = new Promise((resolve) => {
       this.#child.once('error', (error) => this.#fail('FILE', `cannot be started: ${error.message}`));
       this.#child.once('close', (status, signal) => {
