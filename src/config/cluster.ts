@@ -256,6 +256,18 @@ function readPolicy(json: unknown, names: readonly PartyName[], shown: string): 
 const faultyFile = (shown: string, { what, hint }: Fault): MpcError =>
   new MpcError('CONFIG', `${shown}: ${what}`, { hint });
 
+/** zod's verdict; it throws on some values that no field has, such as an object for a list whose length is no number. */
+function parseFile(json: unknown, shown: string) {
+  try {
+    return fileSchema.safeParse(json, { reportInput: true });
+  } catch (cause) {
+    throw new MpcError('CONFIG', `${shown}: a field is of the wrong kind`, {
+      hint: 'compare it with the configuration section of README.md',
+      cause,
+    });
+  }
+}
+
 /**
  * Reads the cluster file at `path`; paths in it are relative to its folder.
  * Throws `CONFIG`, one line that names the field and the fix, or `FILE` when the file cannot be read.
@@ -264,7 +276,7 @@ export function loadCluster(path: string): ClusterConfig {
   const absolute = resolve(path);
   const shown = displayPath(absolute);
   const text = readText(absolute, { hint: 'name the cluster file with --config' });
-  const parsed = fileSchema.safeParse(parseJson(text, shown), { reportInput: true });
+  const parsed = parseFile(parseJson(text, shown), shown);
   if (!parsed.success) throw faultyFile(shown, describeIssue(parsed.error.issues[0]!));
   const fault = crossCheck(parsed.data);
   if (fault !== undefined) throw faultyFile(shown, fault);

@@ -7,6 +7,7 @@
 import * as cborg from 'cborg';
 import { z } from 'zod';
 import { bigintToBytes, bitLength, bytesToBigint, concatBytes, equalBytes } from './bytes.js';
+import { MpcError } from './errors.js';
 
 /** What can be encoded: no floats, no undefined, no tags; integers beyond 2^53 travel as byte strings. */
 export type Plain =
@@ -119,10 +120,23 @@ export const listField = <T extends z.ZodType>(
 
 /** The typed value of `schema` in `bytes`; throws {@link UndecodableError} when they do not hold one. */
 export function decodeAs<S extends z.ZodType>(schema: S, bytes: Uint8Array, maxBytes: number): z.output<S> {
-  const result = z.safeDecode(schema, decode(bytes, maxBytes) as z.input<S>);
+  const result = parse(schema, decode(bytes, maxBytes));
   if (result.success) return result.data;
   const issue = result.error.issues[0];
   throw new UndecodableError(`${issue?.path.join('.') || 'message'}: ${issue?.message ?? 'does not fit'}`);
+}
+
+/**
+ * zod's verdict. Data of another kind than the schema asks for (bytes for a list, say) makes zod itself throw; an
+ * invariant that a field of the schema finds broken is a bug here all the same.
+ */
+function parse<S extends z.ZodType>(schema: S, value: Plain) {
+  try {
+    return z.safeDecode(schema, value as z.input<S>);
+  } catch (error) {
+    if (error instanceof MpcError) throw error;
+    throw new UndecodableError('message: of another shape');
+  }
 }
 
 /** The encoding of a typed value of `schema`; throws when `value` does not fit it. */

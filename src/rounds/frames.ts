@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import { concatBytes } from '../core/bytes.js';
-import { bytesField, decode, decodeAs, encodeAs, UndecodableError } from '../core/codec.js';
+import { bytesField, decodeAs, encodeAs, UndecodableError } from '../core/codec.js';
 import { invariant } from '../core/errors.js';
 import { DIGEST_BYTES } from './run.js';
 
@@ -146,11 +146,15 @@ export function decodeFrame(bytes: Uint8Array): Frame {
   }
 }
 
-/** The first fields of a hello that is not of this version. Throws {@link UndecodableError} for what is no header. */
+/** The first fields of a hello, if it is one that is not of this version. */
 function asForeignHello(head: Uint8Array): ForeignHelloFrame | undefined {
-  const { success, data } = foreignHello.safeParse(decode(head, HEADER_MAX_BYTES));
-  if (!success || data.version === PROTOCOL_VERSION) return undefined;
-  return { kind: 'foreign hello', operation: data.operation, version: data.version };
+  try {
+    const { operation, version } = decodeAs(foreignHello, head, HEADER_MAX_BYTES);
+    return version === PROTOCOL_VERSION ? undefined : { kind: 'foreign hello', operation, version };
+  } catch (error) {
+    if (error instanceof UndecodableError) return undefined;
+    throw error;
+  }
 }
 
 function withParts(head: z.output<typeof header>, parts: Uint8Array): Frame {

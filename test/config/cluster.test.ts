@@ -217,6 +217,12 @@ test('faults of the policy are those of the file', () => {
   refused({ ...valid(), policy: null }, 'policy is neither a party name nor a gate', /threshold/);
 });
 
+test('what cannot even be compared or shown is refused', () => {
+  const nested = `${'['.repeat(9000)}${']'.repeat(9000)}`;
+  for (const json of [{ ...valid(), ca_cert: { length: { toString: 1 } } }, nested])
+    assert.throws(() => load(json), { code: 'CONFIG', hint: /./ });
+});
+
 test('what is not JSON, and a file that is not there', () => {
   writeFileSync(path, '{\n  "ca_cert": "a",\n  "parties": [ }\n');
   assert.throws(() => loadCluster(path), { code: 'CONFIG', message: /not valid JSON$/ });

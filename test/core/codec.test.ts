@@ -339,3 +339,9 @@ test('errors say where, and quote nothing that a terminal would obey', () => {
     });
   }
 });
+
+test('data of another kind is undecodable, also where zod itself throws', () => {
+  const schema = z.strictObject({ list: listField(naturalField(8), 2).readonly() });
+  for (const list of [new Uint8Array(2), new Uint8Array(3), { length: { toString: 1 } }, { length: 2 }, 'ab'])
+    assert.throws(() => decodeAs(schema, encode({ list }), 100), UndecodableError);
+});

@@ -106,10 +106,10 @@ test('a check that throws is a bug here, not a peer’s fault', async () => {
   assert.deepEqual(errorAt(outcomes, 'alice').culprits, []);
 });
 
-test('a schema that fails by itself is a bug here, not an undecodable message', async () => {
+test('a schema that finds an invariant broken is a bug here, not an undecodable message', async () => {
   const broken = z.codec(bytesField(1), z.number(), {
     decode: () => {
-      throw new TypeError('oops');
+      throw new MpcError('BUG', 'oops');
     },
     encode: (value) => Uint8Array.of(value),
   });

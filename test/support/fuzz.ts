@@ -173,6 +173,9 @@ const edit = <T>(value: fc.Arbitrary<T>): fc.Arbitrary<(old: unknown) => unknown
   fc.oneof(
     value.map((other) => () => other),
     fc.constant((old: unknown) => [old]),
+    // what a length is asked of without being a list or a text
+    fc.constant((old: unknown) => (Array.isArray(old) ? new Uint8Array(old.length) : old)),
+    fc.constant(() => ({ length: { toString: 1 } })),
     fc.constant((old: unknown) => (Array.isArray(old) ? [...old, ...old] : old)),
     fc
       .nat()
