@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
-import { challenge } from '#src/core/transcript.js';
 import { sampleUnit } from '#src/math/sample.js';
 import { add, decrypt, encrypt, scale } from '#src/paillier/cipher.js';
 import * as aff from '#src/zk/aff.js';
-import { contextFields } from '#src/zk/context.js';
+import { forgeAff } from '../support/forgeries.js';
 import {
   assertBoundaries,
   assertBoundToContext,
@@ -41,39 +40,9 @@ const proof = aff.prove(
 );
 const statement: aff.Statement = { key, pedersen: verifier.pedersen, C, D };
 
-/**
- * A prover that proves whatever it likes about D = C^x·encrypt(y; 1), so that all equations hold. It sends the
- * element called `lifted`, if any, with its modulus added.
- */
-function forge({
-  x = 0n,
-  y = 0n,
-  m = 0n,
-  mu = 0n,
-  alpha = 0n,
-  beta = 0n,
-  gamma = 0n,
-  delta = 0n,
-  r = 1n,
-  lifted = '',
-}): [aff.Statement, aff.Proof] {
-  const { pedersen } = verifier;
-  const lift = (name: string, modulus: bigint) => (name === lifted ? modulus : 0n);
-  const D = add(key, scale(key, C, x), encrypt(key, y, 1n)) + lift('D', key.NN);
-  const A = add(key, scale(key, C, alpha), encrypt(key, beta, r)) + lift('A', key.NN);
-  const E = pedersen.commit(alpha, gamma) + lift('E', key.N);
-  const S = pedersen.commit(x, m) + lift('S', key.N);
-  const F = pedersen.commit(beta, delta) + lift('F', key.N);
-  const T = pedersen.commit(y, mu) + lift('T', key.N);
-  const fields = [key.N, pedersen.N, pedersen.s, pedersen.t, C, D, A, E, S, F, T];
-  const e = challenge('proof aff', [...contextFields(CONTEXT), ...fields]);
-  const [z1, z2] = [alpha + e * x, beta + e * y];
-  const [z3, z4] = [gamma + e * m, delta + e * mu];
-  return [
-    { key, pedersen, C, D },
-    { A, E, S, F, T, z1, z2, z3, z4, w: r },
-  ];
-}
+/** A prover that proves whatever it likes about D = C^x·encrypt(y; 1), so that all equations hold. */
+const forge = (choice: Parameters<typeof forgeAff>[2]) =>
+  forgeAff(CONTEXT, { key, pedersen: verifier.pedersen, C }, choice);
 const accepts = ([forged, proof]: [aff.Statement, aff.Proof]) => aff.verify(CONTEXT, forged, proof);
 
 test('Π^aff accepts an honest proof, seen by the owner and by a stranger', () => {

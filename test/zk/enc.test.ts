@@ -2,11 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
-import { challenge } from '#src/core/transcript.js';
 import { sampleUnit } from '#src/math/sample.js';
 import { encrypt } from '#src/paillier/cipher.js';
-import { contextFields } from '#src/zk/context.js';
 import * as enc from '#src/zk/enc.js';
+import { forgeEnc } from '../support/forgeries.js';
 import {
   assertBoundaries,
   assertBoundToContext,
@@ -37,25 +36,9 @@ const statement: enc.Statement = { key: prover.publicKey, pedersen: verifier.ped
 // What takes many verifications takes the prover's key instead, for its speed.
 const fast: enc.Statement = { ...statement, key: prover.key };
 
-/**
- * A prover that proves whatever it likes about K = encrypt(k; 1), so that all equations hold. It sends the element
- * called `lifted`, if any, with its modulus added.
- */
-function forge({ k = 0n, mu = 0n, alpha = 0n, gamma = 0n, r = 1n, lifted = '' }): [enc.Statement, enc.Proof] {
-  const { key } = prover;
-  const { pedersen } = verifier;
-  const lift = (name: string, modulus: bigint) => (name === lifted ? modulus : 0n);
-  const K = encrypt(key, k, 1n) + lift('K', key.NN);
-  const S = pedersen.commit(k, mu) + lift('S', pedersen.N);
-  const C = pedersen.commit(alpha, gamma) + lift('C', pedersen.N);
-  const A = encrypt(key, alpha, r) + lift('A', key.NN);
-  const fields = [key.N, pedersen.N, pedersen.s, pedersen.t, K, S, C, A];
-  const e = challenge('proof enc', [...contextFields(CONTEXT), ...fields]);
-  return [
-    { key, pedersen, K },
-    { S, C, A, z1: alpha + e * k, z2: r, z3: gamma + e * mu },
-  ];
-}
+/** A prover that proves whatever it likes about K = encrypt(k; 1), so that all equations hold. */
+const forge = (choice: Parameters<typeof forgeEnc>[2]) =>
+  forgeEnc(CONTEXT, { key: prover.key, pedersen: verifier.pedersen }, choice);
 const accepts = ([forged, proof]: [enc.Statement, enc.Proof]) => enc.verify(CONTEXT, forged, proof);
 
 test('Π^enc accepts an honest proof, from stranger to owner and the other way round', () => {

@@ -3,11 +3,10 @@ import { generatePrimeSync } from 'node:crypto';
 import { test } from 'node:test';
 import { bitLength, randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
-import { challenge } from '#src/core/transcript.js';
 import { isqrt } from '#src/math/modular.js';
 import { PublicKey } from '#src/paillier/keys.js';
-import { contextFields } from '#src/zk/context.js';
 import * as fac from '#src/zk/fac.js';
+import { forgeFac } from '../support/forgeries.js';
 import {
   assertBoundaries,
   assertBoundToContext,
@@ -34,36 +33,9 @@ const proof = fac.prove(
   randomBytes,
 );
 
-/**
- * A prover that factors N_P = p1·p2 as it likes and picks its own masks, so that all equations hold. It sends the
- * element called `lifted`, if any, with its modulus added.
- */
-function forge({
-  p1: first = p1,
-  p2: second = p2,
-  alpha = 0n,
-  beta = 0n,
-  mu = 0n,
-  nu = 0n,
-  sigma = 0n,
-  r = 0n,
-  x = 0n,
-  y = 0n,
-  lifted = '',
-}): fac.Proof {
-  const { pedersen } = verifier;
-  const lift = (name: string) => (name === lifted ? Nhat : 0n);
-  const P = pedersen.commit(first, mu) + lift('P');
-  const Q = pedersen.commit(second, nu) + lift('Q');
-  const A = pedersen.commit(alpha, x) + lift('A');
-  const B = pedersen.commit(beta, y) + lift('B');
-  const T = pedersen.commit(second * alpha, nu * alpha + r) + lift('T');
-  const fields = [N, Nhat, pedersen.s, pedersen.t, P, Q, A, B, T, { signed: sigma }];
-  const e = challenge('proof fac', [...contextFields(CONTEXT), ...fields]);
-  const [z1, z2] = [alpha + e * first, beta + e * second];
-  const [w1, w2] = [x + e * mu, y + e * nu];
-  return { P, Q, A, B, T, sigma, z1, z2, w1, w2, v: r + e * (sigma - nu * first) };
-}
+/** A prover that factors N_P as it likes and picks its own masks, so that all equations hold. */
+const forge = (choice: Partial<Parameters<typeof forgeFac>[3]>): fac.Proof =>
+  forgeFac(CONTEXT, N, verifier.pedersen, { p1, p2, ...choice });
 const accepts = (forged: fac.Proof) => fac.verify(CONTEXT, statement, forged);
 
 test('Π^fac accepts an honest proof, seen by the owner of the parameters and by a stranger', () => {

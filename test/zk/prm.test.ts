@@ -2,12 +2,10 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { bigintToBytes, type Random, randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
-import { challenge } from '#src/core/transcript.js';
-import { modInverse, mod as reduce } from '#src/math/modular.js';
-import { sampleBelow } from '#src/math/sample.js';
+import { modInverse } from '#src/math/modular.js';
 import { RingPedersenPublic } from '#src/paillier/ring-pedersen.js';
-import { contextFields } from '#src/zk/context.js';
 import * as prm from '#src/zk/prm.js';
+import { forgePrm } from '../support/forgeries.js';
 import {
   assertBoundToContext,
   assertEveryAlterationRefused,
@@ -62,27 +60,13 @@ test('Π^prm is bound to its statement', () => {
     assert.equal(prm.verify(CONTEXT, { pedersen: other }, proof), false, what);
 });
 
-/**
- * A prover that claims s = ±t^κ and, for −, guesses every challenge bit; how many guesses are right and how many
- * rows of its proof hold. It adds N to the first element when that is to be `lifted`.
- */
-function forge(sign: 1n | -1n, { length = 128, lifted = false } = {}) {
-  const { N, t, kappa } = pedersen;
-  const s = reduce(sign * pedersen.s, N);
+/** A prover that claims s = ±t^κ; how many guesses are right and how many rows of its proof hold. */
+function forge(sign: 1n | -1n, choice?: Parameters<typeof forgePrm>[2]) {
+  const { t, kappa } = pedersen;
+  const { s, proof, rows, right } = forgePrm(CONTEXT, { key, t, kappa, sign }, choice);
   const cheat = RingPedersenPublic.parse(key, s, t);
   assert.ok(cheat, 'it looks right: −1 has Jacobi symbol 1');
-
-  // Row i holds iff (−1)^{bit} is the (−1)^{guess} that A_i hides.
-  const guesses = Array.from(randomBytes(length), (byte) => byte & 1);
-  const a = guesses.map(() => sampleBelow(key.phi, randomBytes));
-  const A = a.map((ai, i) => reduce(sign ** BigInt(guesses[i]!) * key.pow(t, ai), N));
-  if (lifted) A[0]! += N;
-  const e = challenge('proof prm', [...contextFields(CONTEXT), N, s, t, A]);
-  const bits = guesses.map((_, i) => Number((e >> BigInt(i)) & 1n));
-  const z = a.map((ai, i) => (ai + BigInt(bits[i]!) * kappa) % key.phi);
-  const rows = z.filter((zi, i) => key.pow(t, zi) === (A[i]! * s ** BigInt(bits[i]!)) % N).length;
-  const right = bits.filter((bit, i) => bit === guesses[i]).length;
-  return { accepted: prm.verify(CONTEXT, { pedersen: cheat }, { A, z }), rows, right };
+  return { accepted: prm.verify(CONTEXT, { pedersen: cheat }, proof), rows: rows(), right };
 }
 
 test('Π^prm refuses s = −t^κ, which is outside ⟨t⟩, from a prover that guesses every challenge bit', () => {
