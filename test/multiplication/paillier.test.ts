@@ -1,17 +1,12 @@
-// The Paillier multiplication: its products are right, and neither message is accepted when altered or replayed.
+// The Paillier multiplication: its products are right, and neither message is accepted when altered or replayed. Parties
+// that cheat at it are in test/adversary: moduli, ring-pedersen, ranges, multiplication, replay.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { bigintToBytes, bytesToBigint, randomBytes, Secret } from '#src/core/bytes.js';
 import { decode, decodeAs, encodeAs } from '#src/core/codec.js';
 import { curveByName } from '#src/curve/curve.js';
 import type { MultiplicationSetup, ScalarPair, Use } from '#src/multiplication/multiplication.js';
-import {
-  type Message1,
-  type Message2,
-  makeKeys,
-  type Parameters,
-  verifyPrm,
-} from '#src/multiplication/paillier-jobs.js';
+import { type Message1, type Message2, makeKeys, verifyPrm } from '#src/multiplication/paillier-jobs.js';
 import { add, encrypt, scale } from '#src/paillier/cipher.js';
 import { PrivateKey } from '#src/paillier/keys.js';
 import { RingPedersenOwner } from '#src/paillier/ring-pedersen.js';
@@ -20,7 +15,6 @@ import type { Compute, Run } from '#src/rounds/run.js';
 import { inlineCompute } from '#src/work/inline.js';
 import { secretsIn } from '#src/work/secrets.js';
 import type { ProofContext } from '#src/zk/context.js';
-import type * as prm from '#src/zk/prm.js';
 import { errorAt, type Intercept, runParties, type TestParty, valuesOf } from '../support/memory-network.js';
 import { testPrivateKey } from '../support/primes.js';
 import { DRAWN_UNIT, leastDraws } from '../support/proofs.js';
@@ -232,43 +226,6 @@ test('the proofs about a modulus are bound to the coin of all parties', async ()
       first!.map((byte, k) => byte ^ second![k]!),
     );
 });
-
-type MadeKeys = { readonly parameters: Parameters; readonly prm: prm.Proof };
-
-/** Parameters and proofs that do not hold, committed to and opened as they should be. */
-const BAD_KEYS: ReadonlyMap<string, (keys: MadeKeys) => MadeKeys> = new Map([
-  ['a wrong proof', ({ prm, ...rest }) => ({ ...rest, prm: { ...prm, z: prm.z.with(0, prm.z[0]! + 1n) } })],
-  ['s outside ⟨t⟩', withParameters(({ N, s }) => ({ s: N - s }))],
-  ['t = 1', withParameters(() => ({ t: 1n }))],
-  ['s that is no unit', withParameters(() => ({ s: testPrivateKey(1).p1 }))],
-  ['a modulus with a small factor', withParameters(({ N }) => ({ N: N - (N % 3n) }))],
-  ['a modulus that is too short', withParameters(() => ({ N: testPrivateKey(1).p1 }))],
-]);
-
-function withParameters(alter: (parameters: Parameters) => Partial<Parameters>) {
-  return ({ parameters, ...rest }: MadeKeys): MadeKeys => ({
-    ...rest,
-    parameters: { ...parameters, ...alter(parameters) },
-  });
-}
-
-for (const [what, alter] of BAD_KEYS) {
-  test(`set-up names the owner of ${what}`, async () => {
-    const cheating: Compute = async (job, input, options) => {
-      const output = await compute(job, input, options);
-      return job.name === makeKeys.name ? { ...output, ...alter(output as MadeKeys) } : output;
-    };
-    const outcomes = await runParties(['alice', 'mallory'], (party) => {
-      const isCheat = party.self === 'mallory';
-      const session: typeof party.session = (given, body) =>
-        party.session(isCheat ? { ...given, compute: cheating } : given, body);
-      return setUpAt({ ...party, session }, testMultiplication(curve, isCheat ? 1 : 0));
-    });
-    const { code, culprits, message } = errorAt(outcomes, 'alice');
-    assert.deepEqual([code, culprits], ['PROTOCOL', ['mallory']]);
-    assert.match(message, /\(prm\)/);
-  });
-}
 
 test('two owners of one modulus are both named, and each of them names the other', async () => {
   const parties = ['alice', 'bob', 'charlie'];
