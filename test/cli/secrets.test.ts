@@ -204,6 +204,7 @@ test('a secret is found in whatever form it is put out', () => {
     ['base64', JSON.stringify(base64(0).replaceAll(/(.{16})/g, '$1\n'))],
     ['base64', Buffer.from(secret).toString('base64url')],
     ['bytes', secret],
+    ['numbers', JSON.stringify({ type: 'Buffer', data: [...secret] })],
   ];
   for (const [form, contents] of forms) {
     const around = concatBytes(

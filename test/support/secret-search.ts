@@ -4,6 +4,7 @@ import { bytesToBigint } from '#src/core/bytes.js';
 /** Characters of a form that are looked for: no random value has as many in common with another. */
 const HEX = 20;
 const DECIMAL = 24;
+const NUMBERS = 28;
 const BASE64 = 14;
 const RAW = 10;
 
@@ -43,7 +44,7 @@ function decimalForms(bytes: Uint8Array): string[] {
   return [...new Set(masks)].map(String);
 }
 
-type Form = 'hex' | 'bytes' | 'base64' | 'decimal';
+type Form = 'hex' | 'bytes' | 'base64' | 'decimal' | 'numbers';
 
 /** A secret in every form that is looked for: a piece of each. */
 export type Sought = readonly (readonly [form: Form, piece: string])[];
@@ -53,6 +54,7 @@ export function soughtOf(secret: Uint8Array): Sought {
   const forms: readonly (readonly [Form, string, number])[] = [
     ['hex', bytes.toString('hex'), HEX],
     ['bytes', bytes.toString('latin1'), RAW],
+    ['numbers', bytes.join(), NUMBERS],
     ...base64Forms(bytes).map((form) => ['base64', form, BASE64] as const),
     ...decimalForms(bytes).map((form) => ['decimal', form, DECIMAL] as const),
   ];
@@ -75,6 +77,8 @@ export class Searched {
       bytes: piecesOf(text, RAW),
       base64: piecesOf(joined.replaceAll('-', '+').replaceAll('_', '/'), BASE64),
       decimal: piecesOf(joined, DECIMAL),
+      // [12, 34, …] as inspect prints an array, and {"0":12,"1":34,…} as JSON does.
+      numbers: piecesOf(joined.replace(/"\d+":/g, ''), NUMBERS),
     };
   }
 
