@@ -47,7 +47,7 @@ prepared: dist/.stamp
 
 node_modules/.stamp: package-lock.json
 	@echo 'installing dependencies'
-	@npm ci --no-audit --no-fund --loglevel=error
+	@npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
 	@touch $@
 
 dist/.stamp: node_modules/.stamp $(SOURCES)

@@ -95,6 +95,41 @@ test('docs/dependencies.md lists every dependency at its exact version', () => {
   assert.deepEqual(Object.fromEntries(listed), { ...dependencies, ...devDependencies });
 });
 
+interface Locked {
+  readonly dev?: boolean;
+  readonly optional?: boolean;
+  readonly hasInstallScript?: boolean;
+  readonly integrity?: string;
+  readonly license?: string;
+}
+
+test('no package needs an install script; docs/dependencies.md counts the packages and names their licences', () => {
+  const { packages } = JSON.parse(read('package-lock.json')) as { packages: Record<string, Locked> };
+  const locked = Object.entries(packages).filter(([path]) => path !== '');
+  assert.deepEqual(
+    locked.filter(([, { hasInstallScript }]) => hasInstallScript).map(([path]) => path),
+    [],
+  );
+  for (const [path, { integrity }] of locked) assert.match(integrity ?? '', /^sha512-/, path);
+  assert.match(read('Makefile'), /npm ci --ignore-scripts /);
+  for (const [name, version] of Object.entries<string>({
+    ...JSON.parse(read('package.json')).dependencies,
+    ...JSON.parse(read('package.json')).devDependencies,
+  }))
+    assert.match(version, /^\d+\.\d+\.\d+$/, `${name} is given by a range`);
+
+  const text = read('docs/dependencies.md').replace(/\s+/g, ' ');
+  const atRunTime = locked.filter(([, { dev }]) => !dev);
+  const needed = atRunTime.filter(([, { optional }]) => !optional);
+  assert.ok(text.includes(`has ${locked.length} packages, of which ${atRunTime.length} at run time`));
+  assert.ok(text.includes(`${needed.length} packages, none of them native`));
+  const licences = section('docs/dependencies.md', '## State');
+  for (const [path, { license = '' }] of atRunTime) {
+    const name = path.split('node_modules/').at(-1)!;
+    if (license !== 'MIT') assert.ok(licences.includes(`\`${name}\``) && licences.includes(license), name);
+  }
+});
+
 /** GitHub's anchor of a heading. */
 const anchorOf = (heading: string): string =>
   heading
