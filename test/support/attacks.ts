@@ -5,8 +5,8 @@ import type { ErrorCode, MpcError, PartyName } from '#src/core/errors.js';
 import { decodeFrame, type Frame } from '#src/rounds/frames.js';
 import type { Intercept, Outcome } from './memory-network.js';
 import { type Held, rehearse, rememberingCompute } from './rehearsed.js';
-import type { Scenario } from './scenarios.js';
-import { CHEAT, type Kept } from './scenarios.js';
+import { CHEAT, type Kept, type Scenario } from './scenarios.js';
+import { TORTURE } from './torture.js';
 
 /** The party at which a message to one alone is changed. */
 export const VICTIM = 'alice';
@@ -137,11 +137,8 @@ export class Delivery implements Attack {
   }
 }
 
-/** All rows, rather than a sample. */
-export const ALL_ROWS = process.env.TORTURE !== undefined;
-
 /** Chooses the sample: a failing run is repeated with the seed that it printed. */
-export const SEED = process.env.SEED ?? String(process.pid);
+export const SEED = process.env.TEST_SEED ?? String(process.pid);
 
 /** Some of the rows called `name`: in every run others, and `count` of each kind that there is. */
 export function sample<R>(
@@ -150,7 +147,7 @@ export function sample<R>(
   kindOf: (row: R) => unknown,
   count: number,
 ): readonly R[] {
-  if (ALL_ROWS) return rows;
+  if (TORTURE) return rows;
   const rank = (at: number) => createHash('sha256').update(`${SEED}\n${name}\n${at}`).digest('hex');
   const shuffled = rows
     .map((row, at) => ({ row, rank: rank(at) }))
@@ -181,5 +178,5 @@ export const report = (): readonly string[] => [
   `messages altered: ${counts.altered} in ${counts.runs} runs`,
   `count: messages altered ${counts.altered}`,
   `left out, because nothing would have changed: ${counts.unchanged}`,
-  ...(ALL_ROWS ? [] : [`the sample was chosen with SEED=${SEED}`]),
+  ...(TORTURE ? [] : [`the sample was chosen with TEST_SEED=${SEED}`]),
 ];

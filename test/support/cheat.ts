@@ -1,5 +1,5 @@
 /**
- * A cheat that puts another message in the place of one round's, and covers it up where it can: what it broadcasts
+ * A cheat that puts other messages in the place of some rounds', and covers it up where it can: what it broadcasts
  * is changed for all alike, and the echoes that would give it away, in both directions, are made to fit. What catches
  * it then is the check that the changed part is there for.
  */
@@ -17,10 +17,14 @@ export interface MessagePlace {
   readonly round: string;
 }
 
-export interface Forgery extends MessagePlace {
+/** What each of some receivers gets in the place of the cheat's message of a round. */
+export interface Forged extends MessagePlace {
+  readonly instead: ReadonlyMap<PartyName, (honest: RoundFrame) => RoundFrame>;
+}
+
+export interface Forgery {
   readonly cheat: PartyName;
-  /** What each of these receivers gets instead. */
-  readonly forged: ReadonlyMap<PartyName, (honest: RoundFrame) => RoundFrame>;
+  readonly forged: readonly Forged[];
   /** Whether echoes are made to fit. They cannot be where receivers get different broadcasts. */
   readonly covered: boolean;
   /** Rounds whose echo is a field `echo` of a later direct message. */
@@ -82,11 +86,11 @@ export function forge(parties: readonly PartyName[], forgery: Forgery): Cheat {
     if (frame.kind !== 'round') return undefined;
     note(truth, frame, from);
     note(shown, frame, from);
-    const isTarget = from === cheat && keyOf(frame) === keyOf(forgery);
-    const change = isTarget ? forged.get(to) : undefined;
+    const target = forged.find((one) => from === cheat && keyOf(frame) === keyOf(one));
+    const change = target?.instead.get(to);
     if (!change) return [encodeFrame(coveredUp(frame, from, to))];
     hits += 1;
-    const changed = change(frame);
+    const changed = change(target?.round.endsWith(ECHO) ? frame : coveredUp(frame, from, to));
     note(shown, changed, from);
     return [encodeFrame(changed)];
   };

@@ -36,6 +36,8 @@ export interface Scenario<T = unknown> {
   readonly parties: readonly PartyName[];
   /** The rounds of all its sessions, in order. */
   readonly rounds: readonly AnyRound[];
+  /** Steps with the rounds of another scenario: they are left to that one where only a sample is run. */
+  readonly asElsewhere?: readonly string[];
   /** Before each run. */
   readonly prepare?: () => void;
   /** One party's part in the protocol; what it would store it notes in `kept`. */
@@ -231,6 +233,7 @@ async function refreshing({ multiplication }: Kind): Promise<Scenario<Sharing>> 
     name: `refresh (${multiplication(curve, 0).name})`,
     parties: two,
     rounds,
+    asElsewhere: setupRounds(multiplication(curve, 0)).map(({ step }) => step),
     act: (party, kept) =>
       party.session({ operation: 'refresh', rounds, sharings: [held(old)] }, async (run) => {
         const index = two.indexOf(party.self);

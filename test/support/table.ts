@@ -19,12 +19,13 @@ import {
   VICTIM,
 } from './attacks.js';
 import { type Cheat, forge, keyOf, MESSAGE_LIMIT, type MessagePlace, type Part } from './cheat.js';
+import { commitmentTo } from './commitments.js';
 import { valuesOf } from './memory-network.js';
 import { mutationsOf } from './mutations.js';
 import { ABSENT, type Absent, at, leafPaths, samePlain, withAt } from './plain.js';
 import { Recording } from './recording.js';
 import { CHEAT, type Scenario } from './scenarios.js';
-import { fieldsOf, type SchemaField } from './schemas.js';
+import { type FieldPath, fieldsOf, type SchemaField } from './schemas.js';
 
 export interface Field extends MessagePlace, SchemaField {
   readonly part: Part;
@@ -71,13 +72,14 @@ export interface Row {
   readonly name: string;
   readonly cheat: () => Cheat;
   readonly receivers: readonly PartyName[];
-  /** The schema refuses it. */
-  readonly undecodable: boolean;
+  /** How many messages are changed. */
+  readonly messages: number;
+  readonly kind: 'undecodable' | 'decodable' | 'committed';
   /** How it ends; empty: well, or with the cheat not heard from. */
   readonly codes: readonly ErrorCode[];
 }
 
-interface Forged {
+interface Falsified {
   readonly value: Plain | Absent;
   readonly fits: boolean;
   readonly changed: boolean;
@@ -92,6 +94,30 @@ function namesNobody(field: Field, honest: Plain, forged: Plain | Absent): boole
   if (names.some((name) => FIRST_CHECKED.test(name))) return true;
   return names.length > 0 && names.every((name) => NOBODY_NAMED.some((pattern) => pattern.test(name)));
 }
+
+/** What is behind a commitment and checked by nobody: any value is as good, or shows only when a key is used. */
+const FREE = [/\.blind$/, /^refresh\/open\.broadcast\.rid$/, /^setup\/seed open\.direct\.seed$/];
+/** What is behind a commitment and shows where views are compared. */
+const COMPARED = [/^keygen\/open\.broadcast\.rid$/];
+
+function codesBehindCommitment(field: Field, honest: Plain, forged: Plain): readonly ErrorCode[] {
+  const differing = leafPaths(honest)
+    .filter((path) => !samePlain(at(honest, path), at(forged, path)))
+    .map((path) => printField({ ...field, path }));
+  const all = (...patterns: readonly RegExp[]) =>
+    differing.every((name) => patterns.some((pattern) => pattern.test(name)));
+  if (all(...FREE)) return [];
+  return all(...FREE, ...COMPARED) ? ['EQUIVOCATION'] : ['PROTOCOL'];
+}
+
+const withPart =
+  (part: Part, value: Plain | Absent) =>
+  (frame: RoundFrame): RoundFrame => ({ ...frame, [part]: value === ABSENT ? null : encode(value) });
+
+const withField =
+  (part: Part, path: FieldPath, value: Plain | Absent) =>
+  (frame: RoundFrame): RoundFrame =>
+    withPart(part, withAt(decode(frame[part]!, MESSAGE_LIMIT), path, value))(frame);
 
 /** A row about a whole message. */
 export interface WholeRow {
@@ -157,7 +183,7 @@ export class Table {
   }
 
   /** What is put in the place of the field for `to`, by what is done to it. */
-  #forged(field: Field, to: PartyName): ReadonlyMap<string, Forged> {
+  #forged(field: Field, to: PartyName): ReadonlyMap<string, Falsified> {
     const honest = this.#recording.part(field, field.part, CHEAT, to)!;
     const leaf = at(honest, field.path);
     if (leaf === ABSENT) return new Map();
@@ -197,37 +223,73 @@ export class Table {
   #row(
     field: Field,
     name: string,
-    cases: ReadonlyMap<PartyName, Forged | undefined>,
+    cases: ReadonlyMap<PartyName, Falsified | undefined>,
     { covered }: { readonly covered: boolean },
   ): readonly Row[] {
-    const changed = [...cases].filter((entry): entry is [PartyName, Forged] => entry[1]?.changed === true);
+    const changed = [...cases].filter((entry): entry is [PartyName, Falsified] => entry[1]?.changed === true);
     if (changed.length === 0) {
       counts.unchanged += 1;
       return [];
     }
-    const codesOf = ({ fits, nobody }: Forged): readonly ErrorCode[] => {
+    const codesOf = ({ fits, nobody }: Falsified): readonly ErrorCode[] => {
       if (!fits) return ['PROTOCOL'];
       if (covered && CLAIMS.test(printField(field))) return [];
       return nobody || (field.part === 'broadcast' && !covered) ? ['EQUIVOCATION'] : ['PROTOCOL'];
     };
     const receivers = changed.map(([to]) => to);
-    const forged = new Map(
-      changed.map(([to, { value }]) => [
-        to,
-        (frame: RoundFrame) => ({ ...frame, [field.part]: value === ABSENT ? null : encode(value) }),
-      ]),
-    );
-    const { parties } = this.#scenario;
     const { step, round } = field;
+    const instead = new Map(changed.map(([to, { value }]) => [to, withPart(field.part, value)]));
+    const forgery = { cheat: CHEAT, forged: [{ step, round, instead }], covered };
     return [
       {
         name: `${name}, to ${receivers.join(' and ')}`,
-        cheat: () => forge(parties, { cheat: CHEAT, step, round, forged, covered }),
+        cheat: () => forge(this.#scenario.parties, forgery),
         receivers,
-        undecodable: changed.every(([, { fits }]) => !fits),
+        messages: receivers.length,
+        kind: changed.every(([, { fits }]) => !fits) ? 'undecodable' : 'decodable',
         codes: [...new Set(changed.flatMap(([, forged]) => codesOf(forged)))],
       },
     ];
+  }
+
+  /** The same for a cheat that has committed to the falsified field: to what it can know by then. */
+  committedRows(field: Field): readonly Row[] {
+    const commitment = commitmentTo(field);
+    if (!commitment) return [];
+    const { step, round, part, path, schema } = field;
+    const receivers = this.receivers(field);
+    const [first = ''] = receivers;
+    const candidates = [...this.#forged(field, first)].filter(
+      ([name, { fits, changed }]) =>
+        fits && changed && !name.endsWith("party's") && !name.endsWith("receiver's"),
+    );
+    return candidates.map(([name, { value }]) => {
+      const put = at(value as Plain, path);
+      const parts = new Map(
+        receivers.map((to) => [
+          to,
+          withAt(this.#recording.part(field, part, CHEAT, to)!, path, put) as Plain,
+        ]),
+      );
+      const { sid } = this.#recording.find(field, CHEAT, first)!.frame;
+      const V = (to: PartyName) => commitment.of(sid, to, z.decode(schema, parts.get(to) as never));
+      const committed = new Map(
+        receivers.map((to) => [to, (frame: RoundFrame) => withField(commitment.part, ['V'], V(to))(frame)]),
+      );
+      const opened = new Map(receivers.map((to) => [to, withField(part, path, put)]));
+      const forged = [
+        { step, round: commitment.round, instead: committed },
+        { step, round, instead: opened },
+      ];
+      return {
+        name: `${name}, committed to`,
+        cheat: () => forge(this.#scenario.parties, { cheat: CHEAT, forged, covered: true }),
+        receivers,
+        messages: 2 * receivers.length,
+        kind: 'committed',
+        codes: codesBehindCommitment(field, this.#recording.part(field, part, CHEAT, first)!, value as Plain),
+      };
+    });
   }
 
   /** What can be done to the message of a round as a whole, on its way to the victim. */
