@@ -56,12 +56,14 @@ async function befalls(t: TestContext, what: string, disaster: Disaster): Promis
     const folder = await makeFolder(`${what}-${step}`, parties);
     const lines = await proxyLines(folder, parties);
     const running = parties.map((party) => {
-      const args = [lines.config(party), ...(disaster.args ?? [])];
+      const args = [lines.config(party), '--receiver=all', ...(disaster.args ?? [])];
       const env = party === name ? disaster.env?.(step) : undefined;
       return startParty(folder.cwd, party, args, { env: { ...process.env, SAVE_BACKUP: '1', ...env } });
     });
     const victim = running.find(({ self }) => self === name)!;
     const others = running.filter((party) => party !== victim);
+    // Whoever has not met the victim yet waits for it to come, as long as for anybody.
+    await Promise.all(running.map((party) => party.begins('policy')));
     await victim.begins(step);
     await sleep(chance.between(0, BRIEF_STEPS.includes(step) ? 30 : 300));
     const context = `${name} ${what} in ${step}`;
@@ -76,18 +78,13 @@ async function befalls(t: TestContext, what: string, disaster: Disaster): Promis
     const victimEnded = await victim.ended;
     await lines.close();
     const well = ended.filter(({ status }) => status === 0);
-    if (LAST_STEPS.includes(step) && well.length === ended.length) assertSigned(well.map(doneOf));
-    else for (const each of ended) assertNames(each, name, disaster.codes, context);
-    // In the last step it may have finished before it was struck.
-    if (victimEnded.status !== 0)
-      disaster.victim(
-        victimEnded,
-        others.map(({ self }) => self),
-      );
-    else assert.equal(step, STEPS.at(-1), context);
+    if (LAST_STEPS.includes(step) && well.length > 0) assertSigned(well.map(doneOf));
+    else assert.equal(well.length, 0, context);
+    for (const each of ended) if (each.status !== 0) assertNames(each, name, disaster.codes, context);
     if (well.length === 0) {
       const told = [...ended, victimEnded].filter(({ status }) => status === 3);
       assert.ok(told.some((each) => errorOf(each).code === disaster.codes[0]));
+      assert.ok(ended.some((each) => errorOf(each).culprits.includes(name)));
     }
     assert.ok(millis < disaster.within, `${context}: the others took ${millis} ms`);
     assert.deepEqual(temporaryFiles(folder.cwd), [], context);
@@ -95,11 +92,16 @@ async function befalls(t: TestContext, what: string, disaster: Disaster): Promis
   }
 }
 
-/** Checks that a party has ended with status 3, naming `victim` alone, in its last event and to its user. */
+/** Checks that a party has ended with status 3, and named `victim` and nobody else. */
 function assertNames(ended: Ended, victim: PartyName, codes: readonly ErrorCode[], context: string): void {
   const error = errorOf(ended);
   const told = `${context}: ${ended.stderr}`;
-  assert.deepEqual([ended.status, error.culprits], [3, [victim]], told);
+  assert.equal(ended.status, 3, told);
+  // Who is told by another before it noticed itself knows it from hearsay only.
+  assert.ok(
+    error.culprits.every((culprit) => culprit === victim),
+    told,
+  );
   assert.ok(codes.includes(error.code), told);
   assert.match(ended.stderr, new RegExp(`(^|\n)ecdsa-mpc: .*\\b${victim}\\b`), told);
 }
@@ -145,14 +147,11 @@ describe('in a ceremony', { concurrency: 5 }, () => {
     }));
 
   // Every peer answers its pings: nothing but the time-out can end this.
-  const timeoutSeconds = either(40, 90);
+  const timeoutSeconds = either(40, 120);
   test('a party that lives and never gets on with its work', (t) =>
     befalls(t, 'stuck', {
       parties: ['alice', 'bob', 'charlie'],
-      steps: either<readonly StepName[]>(
-        ['setup'],
-        ['policy', 'setup', 'sign', 'backup', 'refresh', 'sign-again'],
-      ),
+      steps: either<readonly StepName[]>(['setup'], ['setup', 'sign', 'refresh', 'sign-again']),
       args: [`--timeout=${timeoutSeconds}s`],
       env: (step) => ({ [STUCK_IN]: step }),
       strike: () => {},
