@@ -150,3 +150,30 @@ test('links between the documents lead somewhere', () => {
     }
   }
 });
+
+/** Whether `source` declares a test called `name`, also by a template that `name` fits with words of the same file. */
+function declaresTest(source: string, name: string): boolean {
+  const quoted = matches(source, /\btest\(\s*'((?:[^'\\]|\\.)*)'/g);
+  if (quoted.includes(name)) return true;
+  return matches(source, /\btest\(\s*`([^`]*)`/g).some((template) => {
+    const parts = template.split(/\$\{[^}]*\}/).map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+    const words = new RegExp(`^${parts.join('(.+)')}$`).exec(name)?.slice(1);
+    return words?.every((word) => word.split('.').every((part) => source.includes(part))) ?? false;
+  });
+}
+
+test('tests and sources that docs/security.md names for known pitfalls exist', () => {
+  const [, ...entries] = rows(section('docs/security.md', '## Known pitfalls and past bugs'));
+  const tested = entries.filter((cells) => cells.length === 3);
+  assert.ok(tested.length > 20);
+  for (const [what = '', defence = '', tests = ''] of tested) {
+    const files = tests.split('; ').map((item) => /^`(test\/[^`]+)` (“.+”)$/.exec(item));
+    for (const file of files) {
+      assert.ok(file, `${what}: ${tests}`);
+      const [, path = '', names = ''] = file;
+      for (const name of matches(names, /“([^”]+)”/g))
+        assert.ok(declaresTest(read(path), name), `${path} has no test “${name}”`);
+    }
+    for (const path of matches(defence, /`(src\/[^`]+)`/g)) assert.ok(existsSync(join(root, path)), path);
+  }
+});

@@ -8,13 +8,14 @@ import { test } from 'node:test';
 import { z } from 'zod';
 import { decodeAs } from '#src/core/codec.js';
 import { MpcError } from '#src/core/errors.js';
-import { scalarField } from '#src/curve/curve.js';
-import { messageDigest, verify } from '#src/curve/ecdsa.js';
+import { hashToScalar } from '#src/core/transcript.js';
+import { type Point, scalarField } from '#src/curve/curve.js';
+import { decodeDer, messageDigest, verify } from '#src/curve/ecdsa.js';
 import { signWith } from '#src/party/operations.js';
 import { decodeFrame } from '#src/rounds/frames.js';
 import type { Run } from '#src/rounds/run.js';
 import { assertNobodyNamed, CHEAT, cheatingAs, withRun } from '../support/cheating.js';
-import { outcomeOf, runParties, type TestParty } from '../support/memory-network.js';
+import { outcomeOf, runParties, type TestParty, valuesOf } from '../support/memory-network.js';
 import { Presigners, resourcesOf } from '../support/presigning.js';
 
 const parties = ['alice', CHEAT];
@@ -78,6 +79,37 @@ test('two requests race for one presignature, served in different orders: nothin
   for (const outcome of results.flat()) assert.ok('error' in outcome);
 });
 
+test('the nonce that signs is fixed after the message: R is moved by a hash of the session', async () => {
+  const sids: Uint8Array[] = [];
+  const outcomes = await runParties(
+    parties,
+    async (party) => {
+      using presignature = await presigners.presignAs(party);
+      const { reserve } = presignature;
+      let R: Point | undefined;
+      presignature.reserve = () => {
+        const reserved = reserve.call(presignature);
+        R = reserved.R;
+        return reserved;
+      };
+      const der = await presigners.signAs(party, presignature, first, parties);
+      return { R: R!, der: der! };
+    },
+    {
+      intercept: (_from, _to, bytes) => {
+        const frame = decodeFrame(bytes);
+        if (frame.kind === 'round' && frame.step === 'sign') sids.push(frame.sid);
+        return undefined;
+      },
+    },
+  );
+  const { keyId } = presigners.states.get('alice')!.share.sharing;
+  for (const { R, der } of valuesOf(outcomes)) {
+    const delta = hashToScalar('rerandomise', [sids[0]!, keyId, R.toBytes()], curve.q);
+    assert.equal(decodeDer(der)!.r, curve.mod(R.add(curve.multiplyBase(delta)).x));
+  }
+});
+
 interface Partial {
   readonly w: bigint;
   readonly u: bigint;
@@ -131,7 +163,7 @@ const ALTERED: ReadonlyMap<string, readonly [(own: Partial, alices: Partial) => 
 ]);
 
 for (const [what, [change, reason]] of ALTERED) {
-  test(`altered: ${what}; no signature comes out, and nobody is named`, async () => {
+  test(`altered: ${what}: no signature comes out, and nobody is named`, async () => {
     assertNobodyNamed(await signAltered(change), reason);
   });
 }
