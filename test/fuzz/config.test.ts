@@ -163,9 +163,10 @@ test('spoiled certificates and TLS keys are refused with CERTIFICATE, or fit tog
   const isRefusal = refusalWith('CERTIFICATE');
   const seen = { certificate: 0, key: 0, identity: 0 };
   fc.assert(
-    fc.property(files, pems, (name, pem) => {
+    // Now and then no file is replaced.
+    fc.property(files, fc.option(pems, { freq: 9 }), (name, pem) => {
       for (const [file, original] of Object.entries(originals))
-        put(file, file === name ? Buffer.from(pem, 'latin1') : original);
+        put(file, file === name && pem !== null ? Buffer.from(pem, 'latin1') : original);
       const path = join(folder, name);
       if (unlessRefused(() => readCertificate(config, path), isRefusal)) seen.certificate += 1;
       if (unlessRefused(() => readPrivateKey(config, path), isRefusal)) seen.key += 1;

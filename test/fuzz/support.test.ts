@@ -19,7 +19,7 @@ test('data is spoiled in its shape, too', () => {
   const honest: Plain = { a: [1, 2], b: { c: new Uint8Array(4) } };
   const sample = fc.sample(spoiledData(fc.constant(honest), plainData), 1000);
   const shapes = new Set(sample.map((data) => JSON.stringify(data)));
-  assert.ok(shapes.size > 300, `${shapes.size} of 1000`);
+  assert.ok(shapes.size > 100, `${shapes.size} of 1000`);
 });
 
 test('what a decoder allocates is seen, also when it keeps none of it', () => {

@@ -41,7 +41,7 @@ export function spoiledPem(pems: readonly string[]): fc.Arbitrary<string> {
   return fc.oneof(
     { weight: 6, arbitrary: inside },
     { weight: 3, arbitrary: spoiledText(honest) },
-    honest,
+    { weight: 3, arbitrary: honest },
     relabelled,
     joined,
     fc.string({ maxLength: 100 }),
