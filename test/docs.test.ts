@@ -63,7 +63,7 @@ test('README lists every event and every step', () => {
 test('README lists every option and command', () => {
   const text = section('README.md', '## Commands and options');
   const options = matches(allSources, /(?:\.option|\.requiredOption|new Option)\(\s*'(--[a-z-]+)/g);
-  const commands = matches(allSources, /new Command\('([a-z]+)'\)/g);
+  const commands = matches(allSources, /new Command\('([a-z-]+)'\)/g);
   assert.ok(options.length > 0 && commands.length > 0);
   assert.deepEqual(matches(text, /(--[a-z][a-z-]+)/g), [...options, '--help'].sort());
   for (const command of commands) assert.match(text, new RegExp(`ecdsa-mpc .*${command}\\b`), command);

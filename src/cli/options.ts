@@ -16,6 +16,8 @@ export interface SharedOptions {
   readonly logLevel: LogLevel;
   readonly timeout?: number;
   readonly connectTimeout: number;
+  readonly state?: string;
+  readonly passphraseFile?: string;
 }
 
 /** Values of the options of `run` and `demo`. */
@@ -66,20 +68,34 @@ export const addSharedOptions = (program: Command): Command =>
       new Option('--connect-timeout <duration>', 'longest wait for the last party')
         .argParser(durationOption)
         .default(300_000, '5m'),
-    );
+    )
+    .option(
+      '--state <folder>',
+      'where this party keeps its keys (default: state/NAME beside the cluster file)',
+    )
+    .option('--passphrase-file <file>', 'what the stored keys are encrypted under (default: asked for)');
+
+export const quorumOption = (): Option =>
+  new Option(
+    '--quorum <names>',
+    'parties that sign, separated by commas, the same for every party (default: all, as far as the policy needs them)',
+  ).argParser(namesOption);
+
+export const receiverOption = (): Option =>
+  new Option(
+    '--receiver <name>',
+    'who gets the signature: a member of the quorum, or "all" of it (default: its first member)',
+  );
+
+export const keyOption = (): Option =>
+  new Option('--key <id>', 'key id, or its first digits; may be left out where there is one key');
 
 /** The options of `run` and `demo` that give the values of {@link CeremonyOptions}. */
 export const ceremonyOptions = (): Option[] =>
   [
     new Option('--message <text>', 'message to sign, the same for every party').default('Hello, MPC World!'),
-    new Option(
-      '--quorum <names>',
-      'parties that sign, separated by commas, the same for every party (default: all, as far as the policy needs them)',
-    ).argParser(namesOption),
-    new Option(
-      '--receiver <name>',
-      'who gets the signature: a member of the quorum, or "all" of it (default: its first member)',
-    ),
+    quorumOption(),
+    receiverOption(),
     new Option(
       '--backup-key <file>',
       'PEM public key to encrypt the backup to, instead of making a recovery key',

@@ -5,7 +5,11 @@ import { MpcError } from '../core/errors.js';
 import { backupCommand } from './commands/backup.js';
 import { certsCommand } from './commands/certs.js';
 import { demoCommand } from './commands/demo.js';
+import { keygenCommand } from './commands/keygen.js';
+import { keysCommand } from './commands/keys.js';
+import { refreshCommand } from './commands/refresh.js';
 import { runCommand } from './commands/run.js';
+import { signCommand } from './commands/sign.js';
 import { addExamples } from './help.js';
 import { addSharedOptions, type CommandContext, ceremonyOptions } from './options.js';
 
@@ -13,6 +17,8 @@ const EXAMPLES = `  $ ecdsa-mpc certs                         make certificates 
   $ ecdsa-mpc demo                          run all of them on this machine
   $ ecdsa-mpc --self alice                  run one of them; the others run theirs
   $ ecdsa-mpc --self=bob --message="Sign this message"
+  $ ecdsa-mpc keygen --self alice           make a key that lives, with the others
+  $ ecdsa-mpc sign --self alice --message "first of March" --quorum alice,bob
   $ ecdsa-mpc backup verify backup-alice.hex`;
 
 /** The program with all its commands, not yet given a command line. */
@@ -38,7 +44,15 @@ export function buildProgram(context: CommandContext): Command {
     });
   addSharedOptions(program);
   program.addCommand(inherit(program, runCommand(context)), { isDefault: true });
-  for (const command of [demoCommand(context), certsCommand(), backupCommand(context)])
+  for (const command of [
+    demoCommand(context),
+    certsCommand(),
+    keygenCommand(context),
+    keysCommand(context),
+    signCommand(context),
+    refreshCommand(context),
+    backupCommand(context),
+  ])
     program.addCommand(inherit(program, command));
   return addExamples(program, EXAMPLES);
 }

@@ -2,9 +2,10 @@
 import { inspect } from 'node:util';
 import { formatDuration } from '../config/duration.js';
 import type { MpcError, PartyName } from '../core/errors.js';
-import type { DoneEvent, EventSink, PartyEvent, StepName } from '../party/events.js';
+import type { DoneEvent, EventSink, PartyEvent, ResultEvent, StepName } from '../party/events.js';
 
 type StartEvent = Extract<PartyEvent, { event: 'start' }>;
+type CommandEvent = Extract<PartyEvent, { event: 'command' }>;
 
 /** Text from elsewhere without what would move the cursor, hide text or reverse it. */
 export const printable = (text: string): string =>
@@ -49,6 +50,7 @@ export const STEP_TITLES: Readonly<Record<StepName, string>> = {
 export class Narrator {
   readonly #party: PartyName;
   #start: StartEvent | undefined;
+  #command: CommandEvent | undefined;
   #linked = new Set<PartyName>();
   #connected = false;
 
@@ -66,6 +68,9 @@ export class Narrator {
       case 'start':
         this.#start = event;
         return [];
+      case 'command':
+        this.#command = event;
+        return commandLines(event);
       case 'listening':
         return [`Listening on ${event.address}, waiting for ${this.#peers().join(', ')}`];
       case 'link':
@@ -77,9 +82,8 @@ export class Narrator {
       case 'connected':
         this.#connected = true;
         return [
-          `mTLS transport established with ${event.peers} ${event.peers === 1 ? 'party' : 'parties'}`,
-          'Starting threshold ECDSA MPC with PVE backup',
-          RULE,
+          `mTLS transport established with ${parties(event.peers)}`,
+          ...(this.#command === undefined ? ['Starting threshold ECDSA MPC with PVE backup', RULE] : []),
         ];
       case 'step':
         return [`Step ${event.number}: ${this.#title(event.step)}...`, ...this.#details(event.step)];
@@ -89,12 +93,18 @@ export class Narrator {
         return [`✓ Access structure created: ${event.policy}`, `  This means ${event.meaning}`];
       case 'key':
         return [
-          '✓ DKG completed successfully',
+          this.#command === undefined
+            ? '✓ DKG completed successfully'
+            : event.completed
+              ? '✓ Key completed, whose generation had been cut off; no other key was made'
+              : '✓ Key generated and stored',
           `  Public Key: ${event.publicKey}`,
           `  Key ID: ${event.keyId}`,
         ];
+      case 'settled':
+        return [`✓ All hold a share of epoch ${event.epoch}`];
       case 'setup':
-        return [`✓ Pairwise set-up completed with ${event.peers} ${event.peers === 1 ? 'party' : 'parties'}`];
+        return [`✓ Pairwise set-up completed with ${parties(event.peers)}`];
       case 'not-in-quorum':
         return [`✓ Not in the quorum (${event.quorum.join(' + ')}): nothing to do here`];
       case 'signature':
@@ -132,6 +142,8 @@ export class Narrator {
         ];
       case 'done':
         return [RULE, `Timings: ${timings(event)}`, 'Ceremony completed successfully!'];
+      case 'result':
+        return resultLines(event);
       case 'progress':
       case 'error':
         return [];
@@ -147,7 +159,7 @@ export class Narrator {
   }
 
   #peers(): PartyName[] {
-    return (this.#start?.parties ?? []).filter((name) => name !== this.#party);
+    return ((this.#start ?? this.#command)?.parties ?? []).filter((name) => name !== this.#party);
   }
 
   #title(step: StepName): string {
@@ -166,6 +178,36 @@ export class Narrator {
       `  Message Hash (SHA-256): ${this.#start.messageHash}`,
     ];
   }
+}
+
+const parties = (count: number): string => `${count} ${count === 1 ? 'party' : 'parties'}`;
+
+function commandLines(event: CommandEvent): string[] {
+  const among = event.parties.join(' + ');
+  if (event.command === 'keygen')
+    return [`Key generation (${event.curve}) with ${among}`, `  Policy: ${event.policy}`];
+  const subject = `key ${event.keyId}, epoch ${event.epoch}`;
+  if (event.command === 'refresh') return [`Refresh of the ${subject}, with ${among}`];
+  return [`Signature with the ${subject}, quorum ${among}`, `  Message Hash (SHA-256): ${event.messageHash}`];
+}
+
+function resultLines({ command, keyId, epoch, out, backup, voided = [] }: ResultEvent): string[] {
+  const lines = [
+    ...(out === undefined ? [] : [`  Written to ${out}`]),
+    ...(backup === undefined ? [] : [`  Backup of epoch ${epoch} written to ${backup.file}`]),
+  ];
+  if (command !== 'refresh') return lines;
+  const recorded =
+    voided.length === 0
+      ? 'none is recorded here'
+      : `${voided.length} ${voided.length === 1 ? 'is' : 'are'} recorded here: ${voided.join(', ')}`;
+  return [
+    ...lines,
+    `! Every backup made before is void now; ${recorded}`,
+    ...(backup === undefined
+      ? [`  Make a new one: ecdsa-mpc backup create --key ${keyId.slice(0, 8)} --to PUBLIC.pem --out FILE`]
+      : []),
+  ];
 }
 
 /** `bob (connection refused)` */
@@ -190,7 +232,7 @@ export function humanSink(party: PartyName, output: Output = process.stdout): Ev
   let stepBegan = Date.now();
   let passing = false;
   return (event) => {
-    if (event.event === 'step') stepBegan = Date.now();
+    if (event.event === 'step' || event.event === 'connected') stepBegan = Date.now();
     if (passing) output.write('\r\u001b[K');
     passing =
       output.isTTY === true && event.event === 'progress' && Date.now() - stepBegan >= PATIENCE_MILLIS;

@@ -143,6 +143,8 @@ export function writeTemporary(path: string, contents: string | Uint8Array, mode
   return temporary;
 }
 
+const NEW_FILE_HINT = 'move it away or name another file';
+
 /** Writes a file that must not exist yet; throws `FILE` when it does, or when it cannot be written. */
 export function writeNewFile(path: string, contents: string | Uint8Array, mode: number): void {
   try {
@@ -155,7 +157,7 @@ export function writeNewFile(path: string, contents: string | Uint8Array, mode: 
     }
     syncFolder(dirname(path));
   } catch (error) {
-    throw fileError(path, error, 'FILE', 'move it away or name another file');
+    throw fileError(path, error, 'FILE', NEW_FILE_HINT);
   }
 }
 
@@ -204,6 +206,13 @@ export function checkWritable(folder: string): void {
   } catch (error) {
     throw fileError(folder, error, 'FILE', 'run it in a folder that you may write to');
   }
+}
+
+/** Throws `FILE` unless a new file can be written at `path`: to know it before there is something to write. */
+export function checkNewFile(path: string): void {
+  if (exists(path))
+    throw new MpcError('FILE', `${displayPath(path)} exists already`, { hint: NEW_FILE_HINT });
+  checkWritable(dirname(path));
 }
 
 /** Creates a folder that only its owner may enter, and its parents, unless it exists. */

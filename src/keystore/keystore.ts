@@ -480,14 +480,22 @@ const keyFiles = (folder: string): string[] => listFolder(folder).filter(isKeyFi
 
 // Opening
 
+/** Whether there is a state folder, or what is left of one: without a header, more is lost than a new one could mend. */
+const isThere = (folder: string): boolean =>
+  isStateFolder(folder) || (exists(folder) && keyFiles(folder).length > 0);
+
+/** Throws `FILE` when there is no state folder: to know it before anybody is asked for a passphrase. */
+export function checkStateFolder(folder: string): void {
+  if (isThere(folder)) return;
+  throw new MpcError('FILE', `${displayPath(folder)} holds no keys`, {
+    hint: 'make a key with `ecdsa-mpc keygen`, recover one from a backup, or name another folder with --state',
+  });
+}
+
 /** Throws `FILE` unless there is a folder, or one may be made. */
 function prepareFolder({ folder, create, passphrase }: KeystoreOptions): void {
-  // Where there are keys and no header, more has been lost than a new one could mend.
-  if (isStateFolder(folder) || (exists(folder) && keyFiles(folder).length > 0)) return;
-  if (!create)
-    throw new MpcError('FILE', `${displayPath(folder)} holds no keys`, {
-      hint: 'make a key with `ecdsa-mpc keygen`, recover one from a backup, or name another folder with --state',
-    });
+  if (!create) checkStateFolder(folder);
+  if (isThere(folder)) return;
   checkNewPassphrase(passphrase);
   makeFolder(folder);
 }

@@ -20,6 +20,9 @@ export const STEPS = [
 
 export type StepName = (typeof STEPS)[number];
 
+/** The everyday commands that a party runs with others, on the keys that it has stored. */
+export type CommandName = 'keygen' | 'sign' | 'refresh';
+
 /** Wall time of each step that this party took part in, milliseconds, and of the whole run from the last link up. */
 export type StepMillis = Partial<Record<StepName | 'connect' | 'total', number>>;
 
@@ -39,6 +42,27 @@ export type PartyEvent =
       readonly message: string;
       /** SHA-256 of the message, hex. */
       readonly messageHash: string;
+    }
+  /** First event of an everyday command: what this party was started with. */
+  | {
+      readonly event: 'command';
+      readonly party: PartyName;
+      readonly command: CommandName;
+      /** Who takes part, this party perhaps not among them. */
+      readonly parties: readonly PartyName[];
+      readonly address: string;
+      readonly curve: string;
+      readonly security: number;
+      readonly multiplication: string;
+      readonly policy: string;
+      /** Of a stored key; its epoch as far as this party knows. */
+      readonly keyId?: string;
+      readonly epoch?: number;
+      /** Of a signature. */
+      readonly quorum?: readonly PartyName[];
+      readonly receivers?: readonly PartyName[];
+      /** SHA-256 of the message, hex. */
+      readonly messageHash?: string;
     }
   | { readonly event: 'listening'; readonly party: PartyName; readonly address: string }
   | { readonly event: 'link'; readonly party: PartyName; readonly peer: PartyName; readonly up: boolean }
@@ -93,6 +117,15 @@ export type PartyEvent =
       readonly curve: string;
       /** SEC1 uncompressed, hex. */
       readonly publicKey: string;
+      /** `keygen` only: a key generation that had been cut off was completed, and no other key made. */
+      readonly completed?: true;
+    }
+  /** The participants have found the newest sharing of the stored key that all of them hold. */
+  | {
+      readonly event: 'settled';
+      readonly party: PartyName;
+      readonly keyId: string;
+      readonly epoch: number;
     }
   | { readonly event: 'setup'; readonly party: PartyName; readonly peers: number }
   /** This party is not in the quorum of this signature and takes no part in it. */
@@ -150,7 +183,28 @@ export type PartyEvent =
       readonly kept?: readonly string[];
     }
   | DoneEvent
+  | ResultEvent
   | ErrorEvent;
+
+/** Last event of an everyday command, or of `backup create`, that ended well: all that a script needs. */
+export interface ResultEvent {
+  readonly event: 'result';
+  readonly party: PartyName;
+  readonly command: CommandName | 'backup create';
+  readonly keyId: string;
+  readonly epoch: number;
+  readonly curve: string;
+  readonly policy: string;
+  /** SEC1 uncompressed, hex. */
+  readonly publicKey: string;
+  /** Of a signature, hex DER and the file that it was written to: on receivers. */
+  readonly signature?: string;
+  readonly out?: string;
+  /** The backup that was made, verified and written. */
+  readonly backup?: { readonly label: string; readonly file: string; readonly bytes: number };
+  /** Of a refresh: the files of the recorded backups that it has made void. */
+  readonly voided?: readonly string[];
+}
 
 /** Last event of a run that ended well. */
 export interface DoneEvent {
@@ -177,7 +231,7 @@ export interface DoneEvent {
   readonly millis: StepMillis;
 }
 
-/** Last event of a run that failed. */
+/** Last event of a run or command that failed. */
 export interface ErrorEvent {
   readonly event: 'error';
   readonly party: PartyName;

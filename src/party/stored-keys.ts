@@ -6,7 +6,7 @@
 import { policyBytes } from '../access/policy.js';
 import { equalBytes } from '../core/bytes.js';
 import { invariant, type PartyName } from '../core/errors.js';
-import type { Keystore, NewSetup, SharingInfo, StoredKey } from '../keystore/keystore.js';
+import type { Keystore, NewSetup, SetupInfo, SharingInfo, StoredKey } from '../keystore/keystore.js';
 import { type KeyShare, printId, type Sharing } from '../protocol/key-share.js';
 import { type SharingState, sharingState } from '../protocol/refresh.js';
 import type { Settled, StoredSharing } from '../protocol/settle.js';
@@ -202,10 +202,8 @@ export class StoredKeys {
   /** Names of the set-ups that `parties` could use under the present configuration, newest first. */
   #usable({ setups }: SharingInfo, parties: readonly PartyName[]): Uint8Array[] {
     const { multiplication, cluster } = this.#resources;
-    return setups
-      .filter((setup) => setup.multiplication === multiplication.name && setup.security === cluster.security)
-      .filter((setup) => parties.every((party) => setup.parties.includes(party)))
-      .map(({ id }) => id);
+    const wanted = { multiplication: multiplication.name, security: cluster.security, parties };
+    return setups.filter((setup) => serves(setup, wanted)).map(({ id }) => id);
   }
 
   /** Whether a pending key is one that the present resources would make. */
@@ -228,7 +226,14 @@ export class StoredKeys {
 /** A key that was made, and that this party has not seen confirmed by all. */
 export const isPending = ({ origin, confirmed }: SharingInfo): boolean => origin === 'keygen' && !confirmed;
 
-const newestOf = ({ sharings: [newest] }: StoredKey): SharingInfo => {
+/** Whether a set-up is one that can be used for what is wanted: of this kind, and among these parties or more. */
+export const serves = (setup: SetupInfo, wanted: Omit<SetupInfo, 'id'>): boolean =>
+  setup.multiplication === wanted.multiplication &&
+  setup.security === wanted.security &&
+  wanted.parties.every((party) => setup.parties.includes(party));
+
+/** The sharing of the highest epoch. */
+export const newestOf = ({ sharings: [newest] }: StoredKey): SharingInfo => {
   invariant(newest, 'a stored key has no sharing');
   return newest;
 };

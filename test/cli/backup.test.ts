@@ -125,12 +125,18 @@ test('an altered file is refused, also where only its last byte or its first dif
 
 test('recover opens the backup, and writes the share only where it is told', async () => {
   const before = readdirSync(cwd);
-  const { status, stdout, stderr } = await backup('recover', 'alice.hex', '--key', 'safe.key.pem');
+  const { status, stdout, stderr } = await backup(
+    'recover',
+    'alice.hex',
+    '--recovery-key',
+    'safe.key.pem',
+    '--check',
+  );
   assert.deepEqual([status, stderr], [0, '']);
-  assert.equal(stdout, `${opens()}  not written; --out FILE would\n`);
+  assert.equal(stdout, `${opens()}  not written, because of --check\n`);
   assert.deepEqual(readdirSync(cwd), before);
 
-  const args = ['recover', 'alice.hex', '--key', 'safe.key.pem', '--out', 'alice.share'];
+  const args = ['recover', 'alice.hex', '--recovery-key', 'safe.key.pem', '--out', 'alice.share'];
   const written = await backup(...args);
   assert.equal(written.stdout, `${opens()}  written to alice.share\n`);
   assert.equal(read('alice.share'), `${toHex(shared.x)}\n`);
@@ -141,6 +147,7 @@ test('recover opens the backup, and writes the share only where it is told', asy
 
 test('recover refuses another key and what is none', async () => {
   await backup('keygen', '--type', 'p256', '--out', 'wrong');
-  await fails(backup('recover', 'alice.hex', '--key', 'wrong.key.pem'), 5, /wrong recovery key/);
-  await fails(backup('recover', 'alice.hex', '--key', 'safe.pub.pem'), 2, /not a private key in PEM/);
+  const check = (key: string) => backup('recover', 'alice.hex', '--recovery-key', key, '--check');
+  await fails(check('wrong.key.pem'), 5, /wrong recovery key/);
+  await fails(check('safe.pub.pem'), 2, /not a private key in PEM/);
 });

@@ -89,9 +89,12 @@ test('a demo goes through every step with every party, and its backups can be ve
     { cwd },
   );
   assert.deepEqual([verified.status, verified.stderr], [0, '']);
-  const recovered = await command(['backup', 'recover', 'backup-bob.hex', '--key=backup-bob.key.pem'], {
-    cwd,
-  });
+  const recovered = await command(
+    ['backup', 'recover', 'backup-bob.hex', '--recovery-key=backup-bob.key.pem', '--check'],
+    {
+      cwd,
+    },
+  );
   assert.match(recovered.stdout, /^✓ The backup opens to bob's share of the key .* \(epoch 1\)\n/);
 });
 

@@ -195,6 +195,101 @@ test('every event is told in the lines that users expect', () => {
     );
 });
 
+const KEY_ID = '1f6c7d0a5a3f4f1f9bf2a1ce0a8c1b70';
+const FACTS = { keyId: KEY_ID, epoch: 0, curve: 'P-256', policy: START.policy, publicKey: '04abc' };
+const COMMAND = {
+  event: 'command',
+  party,
+  parties: ['alice', 'bob'],
+  address: '127.0.0.1:8001',
+  curve: 'P-256',
+  security: 112,
+  multiplication: 'paillier',
+  policy: START.policy,
+} as const;
+
+/** The same of everyday commands, each told by a narrator of its own. */
+const COMMANDS: readonly (readonly (readonly [event: PartyEvent, lines: string[]])[])[] = [
+  [
+    [
+      { ...COMMAND, command: 'keygen' },
+      ['Key generation (P-256) with alice + bob', `  Policy: ${START.policy}`],
+    ],
+    [
+      { event: 'listening', party, address: '127.0.0.1:8001' },
+      ['Listening on 127.0.0.1:8001, waiting for bob'],
+    ],
+    [{ event: 'connected', party, peers: 1, millis: 1 }, ['mTLS transport established with 1 party']],
+    [
+      { event: 'key', party, ...FACTS },
+      ['✓ Key generated and stored', '  Public Key: 04abc', `  Key ID: ${KEY_ID}`],
+    ],
+    [
+      { event: 'key', party, ...FACTS, completed: true },
+      [
+        '✓ Key completed, whose generation had been cut off; no other key was made',
+        '  Public Key: 04abc',
+        `  Key ID: ${KEY_ID}`,
+      ],
+    ],
+    [{ event: 'result', party, command: 'keygen', ...FACTS }, []],
+  ],
+  [
+    [
+      {
+        ...COMMAND,
+        command: 'sign',
+        keyId: KEY_ID,
+        epoch: 0,
+        quorum,
+        receivers: quorum,
+        messageHash: 'ab12',
+      },
+      [`Signature with the key ${KEY_ID}, epoch 0, quorum alice + bob`, '  Message Hash (SHA-256): ab12'],
+    ],
+    [{ event: 'settled', party, keyId: KEY_ID, epoch: 1 }, ['✓ All hold a share of epoch 1']],
+    [
+      { event: 'result', party, command: 'sign', ...FACTS, signature: '3045', out: 'sig.der' },
+      ['  Written to sig.der'],
+    ],
+  ],
+  [
+    [
+      { ...COMMAND, command: 'refresh', keyId: KEY_ID, epoch: 0 },
+      [`Refresh of the key ${KEY_ID}, epoch 0, with alice + bob`],
+    ],
+    [
+      { event: 'result', party, command: 'refresh', ...FACTS, epoch: 1, voided: [] },
+      [
+        '! Every backup made before is void now; none is recorded here',
+        '  Make a new one: ecdsa-mpc backup create --key 1f6c7d0a --to PUBLIC.pem --out FILE',
+      ],
+    ],
+    [
+      {
+        ...{ event: 'result', party, command: 'refresh', ...FACTS, epoch: 1, voided: ['a', 'b'] },
+        backup: { label: 'x', file: 'new.backup', bytes: 1 },
+      },
+      [
+        '  Backup of epoch 1 written to new.backup',
+        '! Every backup made before is void now; 2 are recorded here: a, b',
+      ],
+    ],
+  ],
+];
+
+test('the events of everyday commands are told in the same way', () => {
+  for (const transcript of COMMANDS) {
+    const narrator = new Narrator('alice');
+    for (const [event, lines] of transcript)
+      assert.deepEqual(
+        narrator.lines(event),
+        lines.map((line) => `[alice] ${line}`),
+        event.event,
+      );
+  }
+});
+
 test('nothing from elsewhere moves the cursor or hides text', () => {
   assert.equal(
     printable('a\u001b[2Jb\r\nc\u009bd\u202ee\u200bf ✓ é'),

@@ -12,7 +12,7 @@ after(() => rmSync(folder, { recursive: true }));
 
 /** Faulty command lines, run where there is no cluster file, and what is said about them. */
 const FAULTS: readonly (readonly [line: string, message: string, hint: RegExp])[] = [
-  ['foo', "unknown command 'foo'", /^use one of: run, demo, certs, backup; /],
+  ['foo', "unknown command 'foo'", /^use one of: run, demo, certs, keygen, keys, sign, refresh, backup; /],
   ['foo --bar', "unknown command 'foo'", /--help/],
   ['--json foo --self alice', "unknown command 'foo'", /--help/],
   ['run foo', "too many arguments for 'run'", /expected 0/],
@@ -37,7 +37,27 @@ const FAULTS: readonly (readonly [line: string, message: string, hint: RegExp])[
   ['demo --config nowhere.json', 'nowhere.json does not exist', /--config/],
   ['backup verify', "missing required argument 'file'", /--help/],
   ['backup verify nothing.hex', 'nothing.hex does not exist', /check the name/],
-  ['backup recover nothing.hex', "required option '--key <file>' not specified", /--help/],
+  ['backup recover nothing.hex', "required option '--recovery-key <file>' not specified", /--help/],
+  ['backup recover nothing.hex --recovery-key k', 'which party is this? --self is missing', /--check/],
+  ['backup recover x --recovery-key k --check --out y', '--check writes nothing, and --out does', /leave/],
+  ['backup create --self alice --out x', "required option '--to <file>' not specified", /--help/],
+  ['keygen', 'which party is this? --self is missing', /--self alice/],
+  ['keys', 'which party is this? --self is missing', /--self alice/],
+  ['keys foo', "too many arguments for 'keys'", /expected 0/],
+  ['keys --self alice', 'cluster.json does not exist', /--config/],
+  [
+    'sign --self alice',
+    'what is to be signed? give either --message or --message-file',
+    /--message "first of March"/,
+  ],
+  [
+    'sign --self alice --message x --message-file y',
+    'what is to be signed? give either --message or --message-file',
+    /--message/,
+  ],
+  ['sign --self alice --message-file nothing', 'nothing does not exist', /check the name/],
+  ['refresh --self alice --backup-to x', '--backup-to and --backup-out belong together', /both/],
+  ['refresh --self alice --backup-to x --backup-out y', 'x does not exist', /check the name/],
   ['backup keygen --type rsa', "option '--type <type>' argument 'rsa' is invalid", /rsa-3072, p256/],
 ];
 
@@ -60,7 +80,7 @@ test('an error is one line of what and one of what to do on standard error', asy
     status: 2,
     stdout: '',
     stderr:
-      "ecdsa-mpc: unknown command 'foo'\nhint: use one of: run, demo, certs, backup; see `ecdsa-mpc --help`\n",
+      "ecdsa-mpc: unknown command 'foo'\nhint: use one of: run, demo, certs, keygen, keys, sign, refresh, backup; see `ecdsa-mpc --help`\n",
   });
 });
 
@@ -82,11 +102,22 @@ const COMMANDS = [
   'run',
   'demo',
   'certs',
+  'keygen',
+  'keys',
+  'keys export-public',
+  'sign',
+  'refresh',
   'backup',
   'backup keygen',
+  'backup create',
   'backup inspect',
   'backup verify',
   'backup recover',
+];
+
+const SHARED = [
+  ...['--self', '--config', '--json', '--log-level', '--timeout', '--connect-timeout'],
+  ...['--state', '--passphrase-file'],
 ];
 
 test('help of every command has its usage, the shared options, and for those that do something, examples and every exit status', async () => {
@@ -94,8 +125,7 @@ test('help of every command has its usage, the shared options, and for those tha
     const { status, stdout, stderr } = await command([...name.split(' ').filter(Boolean), '--help']);
     assert.deepEqual([status, stderr], [0, ''], name);
     assert.ok(stdout.startsWith(`Usage: ecdsa-mpc ${name}`), name);
-    for (const option of ['--self', '--config', '--json', '--log-level', '--timeout', '--connect-timeout'])
-      assert.ok(stdout.includes(`\n  ${option}`), `${name} ${option}`);
+    for (const option of SHARED) assert.ok(stdout.includes(`\n  ${option}`), `${name} ${option}`);
     if (name === 'backup') continue;
     assert.match(stdout, /\nExamples:\n {2}\$ (SAVE_BACKUP=1 )?ecdsa-mpc /, name);
     assert.match(stdout, /\nExit status:\n {2}0 +done\n/, name);

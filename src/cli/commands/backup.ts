@@ -5,20 +5,23 @@ import { MpcError, type PartyName } from '../../core/errors.js';
 import type { Curve, Point } from '../../curve/curve.js';
 import type { Backup, BackupDescription, Expected, VerifiedAgainst } from '../../pve/backup-file.js';
 import { addExamples } from '../help.js';
-import type { CommandContext, SharedOptions } from '../options.js';
+import { type CommandContext, keyOption, type SharedOptions } from '../options.js';
+import { asParty, requireSelf } from '../party-command.js';
+import { withStore } from '../store.js';
 import { printable, printLine } from '../ui.js';
 
 export function backupCommand(context: CommandContext): Command {
   return new Command('backup')
-    .summary('make recovery keys; inspect, verify and recover backups')
+    .summary('make recovery keys; make, inspect, verify and recover backups')
     .description(
-      'Make recovery keys, and inspect, verify and recover backups of key shares. All of it works ' +
+      'Make recovery keys, and make, inspect, verify and recover backups of key shares. All of it works ' +
         'offline.',
     )
     .addCommand(keygenCommand(context))
+    .addCommand(createCommand(context))
     .addCommand(inspectCommand())
     .addCommand(verifyCommand())
-    .addCommand(recoverCommand());
+    .addCommand(recoverCommand(context));
 }
 
 // keygen
@@ -33,7 +36,7 @@ function keygenCommand({ signal }: CommandContext): Command {
     .summary('make a recovery key pair')
     .description(
       'Make a key pair that backups can be encrypted to: PREFIX.pub.pem for the parties, who name it with ' +
-        '--backup-key, and PREFIX.key.pem (mode 0600), which opens their backups. Existing files are not ' +
+        '--to, --backup-to or --backup-key, and PREFIX.key.pem (mode 0600), which opens their backups. Existing files are not ' +
         'replaced.',
     )
     .addOption(
@@ -48,7 +51,7 @@ function keygenCommand({ signal }: CommandContext): Command {
     `  $ ecdsa-mpc backup keygen --type p256 --out safe/recovery
   made safe/recovery.pub.pem
   made safe/recovery.key.pem: whoever holds it can open the backups; without it they are lost
-  $ ecdsa-mpc --self alice --backup-key safe/recovery.pub.pem`,
+  $ ecdsa-mpc backup create --self alice --to safe/recovery.pub.pem --out alice.backup`,
   );
 }
 
@@ -73,6 +76,61 @@ async function keygen({ type, out, json }: KeygenOptions, signal: AbortSignal): 
   if (json) return printLine(JSON.stringify({ event: 'recovery-key', type, publicKey, privateKey }));
   printLine(`made ${publicKey}`);
   printLine(`made ${privateKey}: whoever holds it can open the backups; without it they are lost`);
+}
+
+// create
+
+interface CreateOptions extends SharedOptions {
+  readonly key?: string;
+  readonly to: string;
+  readonly out: string;
+}
+
+function createCommand(context: CommandContext): Command {
+  const command = new Command('create')
+    .summary('back up the share of a stored key')
+    .description(
+      'Encrypt the share of a stored key to a public recovery key, check the backup by its proof, and write ' +
+        'it. It is of the present epoch: a refresh makes it void.',
+    )
+    .addOption(keyOption())
+    .requiredOption('--to <file>', 'PEM public recovery key')
+    .requiredOption('--out <file>', 'where to write the backup; a file that does not exist yet')
+    .action((_options, self: Command) => create(self.optsWithGlobals<CreateOptions>(), context));
+  return addExamples(
+    command,
+    `  $ ecdsa-mpc backup create --self alice --to recovery-alice.pub.pem --out alice.backup
+  [alice] ✓ Key backed up with PVE (rsa-oaep)
+  …
+  [alice] ✓ PVE backup verified successfully
+  [alice]   Backup of epoch 0 written to alice.backup`,
+  );
+}
+
+async function create(options: CreateOptions, context: CommandContext): Promise<void> {
+  const self = requireSelf(options);
+  await asParty(self, options, async (emit) => {
+    const [{ backUpStored, confirmedOf, readTarget }, { chooseKey }, { factsOf }, { WorkerPool }] =
+      await Promise.all([
+        import('../../party/stored-backup.js'),
+        import('../../party/choose-key.js'),
+        import('../../party/describe-key.js'),
+        import('../../work/pool.js'),
+      ]);
+    const target = readTarget(options.to, options.out);
+    await withStore(options, { self, ...context }, async (keystore) => {
+      const sharing = confirmedOf(chooseKey(keystore, options.key));
+      using share = keystore.loadShare(sharing.keyId, sharing.shid);
+      const pool = new WorkerPool();
+      try {
+        const tools = { keystore, compute: pool.compute, signal: context.signal, emit };
+        const backup = await backUpStored(share, target, tools);
+        emit({ event: 'result', party: self, command: 'backup create', ...factsOf(sharing), backup });
+      } finally {
+        await pool.close();
+      }
+    });
+  });
 }
 
 // inspect
@@ -208,56 +266,96 @@ function pointOfHex(curve: Curve, hex: string): Point | undefined {
 // recover
 
 interface RecoverOptions extends SharedOptions {
-  readonly key: string;
+  readonly recoveryKey: string;
+  readonly check?: boolean;
   readonly out?: string;
 }
 
-function recoverCommand(): Command {
+function recoverCommand(context: CommandContext): Command {
   const command = new Command('recover')
-    .summary('open a backup with its recovery key')
+    .summary('open a backup with its recovery key, and store the share')
     .description(
-      'Open a backup with the private recovery key and check that it holds the share that it claims. The ' +
-        'share is shown nowhere; --out writes it, as 64 hex digits, to a new file that only its owner may ' +
-        'read.',
+      'Open a backup with the private recovery key, check that it holds the share that it claims, and store ' +
+        'the share in the state folder of --self, which is made if there is none. The share is shown nowhere. ' +
+        'With --check nothing is written; with --out the share goes, as 64 hex digits, to a new file that ' +
+        'only its owner may read, and not into the state folder.',
     )
     .argument('<file>', 'backup file')
-    .requiredOption('--key <file>', 'PEM private recovery key, without passphrase')
-    .option('--out <file>', 'where to write the share')
-    .action((file: string, _options, self: Command) => recover(file, self.optsWithGlobals<RecoverOptions>()));
+    .requiredOption('--recovery-key <file>', 'PEM private recovery key, without passphrase')
+    .option('--check', 'only say whether the backup opens')
+    .option('--out <file>', 'write the share there instead')
+    .action((file: string, _options, self: Command) =>
+      recover(file, self.optsWithGlobals<RecoverOptions>(), context),
+    );
   return addExamples(
     command,
-    `  $ ecdsa-mpc backup recover backup-alice.hex --key backup-alice.key.pem --out alice.share
+    `  $ ecdsa-mpc backup recover alice.backup --recovery-key recovery-alice.key.pem --self alice
+  new passphrase for the stored keys:
+  …
   ✓ The backup opens to alice's share of the key 04abc123… (epoch 1)
-    written to alice.share`,
+    stored in state/alice; now run at all parties: ecdsa-mpc refresh --key 1f6c7d0a
+  $ ecdsa-mpc backup recover alice.backup --recovery-key recovery-alice.key.pem --check`,
   );
 }
 
-async function recover(file: string, options: RecoverOptions): Promise<void> {
-  const [{ SECRET, readBytes, writeNewFile }, { recoverShare }, { privateKeyFromPem }] = await Promise.all([
+async function recover(file: string, options: RecoverOptions, context: CommandContext): Promise<void> {
+  const { check, out } = options;
+  if (check && out !== undefined)
+    throw new MpcError('USAGE', '--check writes nothing, and --out does', { hint: 'leave one of them out' });
+  const self = check || out !== undefined ? undefined : requireSelf(options, RECOVER_ELSEWHERE);
+  const backup = await readBackup(file);
+  if (self !== undefined) (await import('../../party/stored-backup.js')).checkOwner(backup.subject, self);
+  using share = await openBackup(backup, options.recoveryKey);
+  if (self !== undefined) await recoverIntoStore(self, backup, share, options, context);
+  else if (out !== undefined) {
+    await writeShare(out, share);
+    printOutcome(backup, options, { recovered: true, out }, `written to ${out}`);
+  } else printOutcome(backup, options, { recovered: true }, 'not written, because of --check');
+}
+
+const RECOVER_ELSEWHERE = '; or --check to write nothing, or --out FILE to write the share elsewhere';
+
+async function openBackup(backup: Backup, keyFile: string): Promise<Secret> {
+  const [{ readBytes }, { recoverShare }, { privateKeyFromPem }] = await Promise.all([
     import('../../files/files.js'),
     import('../../pve/backup-file.js'),
     import('../../pve/recipient.js'),
   ]);
-  const backup = await readBackup(file);
-  const pem = readBytes(options.key);
+  const pem = readBytes(keyFile);
   const key = privateKeyFromPem(pem);
   pem.fill(0);
-  using share = recoverShare(backup, key);
-  if (options.out !== undefined) {
-    const text = hexLine(share);
-    try {
-      writeNewFile(options.out, text, SECRET);
-    } finally {
-      text.fill(0);
-    }
+  return recoverShare(backup, key);
+}
+
+async function recoverIntoStore(
+  self: PartyName,
+  backup: Backup,
+  share: Secret,
+  options: RecoverOptions,
+  context: CommandContext,
+): Promise<void> {
+  const [{ storeRecovered }, { displayPath }, { printId }] = await Promise.all([
+    import('../../party/stored-backup.js'),
+    import('../../files/files.js'),
+    import('../../protocol/key-share.js'),
+  ]);
+  await withStore(options, { self, create: true, ...context }, async (keystore, cluster) => {
+    storeRecovered(keystore, cluster, backup, share);
+    const keyId = printId(backup.subject.keyId);
+    const state = displayPath(keystore.folder);
+    const next = `stored in ${state}; now run at all parties: ecdsa-mpc refresh --key ${keyId.slice(0, 8)}`;
+    printOutcome(backup, options, { recovered: true, keyId, state }, next);
+  });
+}
+
+async function writeShare(file: string, share: Secret): Promise<void> {
+  const { SECRET, writeNewFile } = await import('../../files/files.js');
+  const text = hexLine(share);
+  try {
+    writeNewFile(file, text, SECRET);
+  } finally {
+    text.fill(0);
   }
-  const note = options.out === undefined ? 'not written; --out FILE would' : `written to ${options.out}`;
-  printOutcome(
-    backup,
-    options,
-    { recovered: true, ...(options.out !== undefined && { out: options.out }) },
-    note,
-  );
 }
 
 /** The hex of a secret and a newline, in bytes that can be wiped. */

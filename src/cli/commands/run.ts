@@ -1,14 +1,11 @@
 /** `ecdsa-mpc run`: one party of the cluster goes through the whole ceremony with the others. */
 import { Command } from 'commander';
-import { asMpcError, MpcError, type PartyName } from '../../core/errors.js';
+import type { PartyName } from '../../core/errors.js';
 import type { EventSink } from '../../party/events.js';
 import type { RunResult } from '../../party/run.js';
 import { addExamples } from '../help.js';
-import { addCeremonyOptions, type CeremonyOptions, type CommandContext, type LogLevel } from '../options.js';
-import { humanSink, jsonSink } from '../ui.js';
-
-/** Default of `--timeout` by security level: safe primes take most of it. */
-const TIMEOUT_MILLIS = { 112: 90_000, 128: 300_000 } as const;
+import { addCeremonyOptions, type CeremonyOptions, type CommandContext } from '../options.js';
+import { asParty, partyOptions, requireSelf } from '../party-command.js';
 
 const EXAMPLES = `  $ ecdsa-mpc --self alice
   [alice] mTLS transport established with 3 parties
@@ -35,33 +32,14 @@ export function runCommand(context: CommandContext): Command {
 }
 
 async function run(options: CeremonyOptions, context: CommandContext): Promise<void> {
-  const { self } = options;
-  if (self === undefined)
-    throw new MpcError('USAGE', 'which party is this? --self is missing', {
-      hint: 'say for example --self alice, or run all parties on this machine: ecdsa-mpc demo',
-    });
-  const emit = options.json ? jsonSink : humanSink(self);
-  try {
-    await takePart(self, options, context, emit);
-  } catch (cause) {
-    const error = asMpcError(cause);
-    emit({
-      event: 'error',
-      party: self,
-      code: error.code,
-      message: error.message,
-      ...(error.hint !== undefined && { hint: error.hint }),
-      culprits: error.culprits,
-      exit: error.exitStatus,
-    });
-    throw error;
-  }
+  const self = requireSelf(options, ', or run all parties on this machine: ecdsa-mpc demo');
+  await asParty(self, options, (emit) => takePart(self, options, context, emit));
 }
 
 async function takePart(
   self: PartyName,
   options: CeremonyOptions,
-  { signal }: CommandContext,
+  context: CommandContext,
   emit: EventSink,
 ): Promise<void> {
   const [{ loadCluster }, { checkWritable, readText }, { runParty }] = await Promise.all([
@@ -74,17 +52,11 @@ async function takePart(
   if (saving) checkWritable(process.cwd());
   const { quorum, receiver, backupKey } = options;
   const result = await runParty({
-    cluster,
-    self,
+    ...(await partyOptions({ self, cluster, emit }, options, context)),
     message: options.message,
-    timeoutMillis: options.timeout ?? TIMEOUT_MILLIS[cluster.security],
-    connectTimeoutMillis: options.connectTimeout,
     ...(quorum !== undefined && { quorum }),
     ...(receiver !== undefined && { receiver }),
     ...(backupKey !== undefined && { backupKeyPem: readText(backupKey) }),
-    signal,
-    emit,
-    logger: await createLogger(self, options.logLevel),
   });
   using _recoveryKey = result.recoveryKeyPem;
   if (saving) emit(await saveBackup(self, result));
@@ -93,12 +65,6 @@ async function takePart(
 
 /** `SAVE_BACKUP=1`, but not `SAVE_BACKUP=0` or `SAVE_BACKUP=`. */
 const isSet = (variable: string | undefined): boolean => ![undefined, '', '0'].includes(variable);
-
-async function createLogger(party: PartyName, level: LogLevel) {
-  const { pino } = await import('pino');
-  const options = { level, base: { party }, timestamp: pino.stdTimeFunctions.isoTime };
-  return pino(options, pino.destination({ fd: 2, sync: true }));
-}
 
 /**
  * Writes `backup-NAME.hex`, and `backup-NAME.key.pem` when the key was made in this run. An earlier pair gets the
