@@ -115,7 +115,7 @@ for (const [place, field] of Object.entries(LIES)) {
   });
 }
 
-/** Commits to and opens one dealing to alice and another to bob, of one polynomial, so that all the shares fit. */
+// One dealing for alice and another for bob, of one polynomial, so that all shares fit: what differs is rid.
 test('a commitment and its opening, both different for two peers and each pair good', async () => {
   const { commit, open } = dealingRounds({ step: 'keygen', curve, policy });
   const a = curve.randomScalar(randomBytes);

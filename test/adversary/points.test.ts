@@ -7,11 +7,12 @@ import { test } from 'node:test';
 import { parsePolicy } from '#src/access/policy.js';
 import { decode, type Plain } from '#src/core/codec.js';
 import { type Curve, curveByName } from '#src/curve/curve.js';
+import { refresh, refreshRounds } from '#src/protocol/refresh.js';
 import { decodeFrame } from '#src/rounds/frames.js';
 import { assertNamed, CHEAT } from '../support/cheating.js';
 import { type Intercept, runParties, type TestParty, valuesOf } from '../support/memory-network.js';
 import { Presigners } from '../support/presigning.js';
-import { keygenAt } from '../support/protocols.js';
+import { keygenAt, testMultiplication } from '../support/protocols.js';
 import { setField, tamper } from '../support/tamper.js';
 
 const parties = ['alice', CHEAT];
@@ -54,8 +55,17 @@ const PRESIGN: readonly Place[] = ['R', 'pk', 'GammaU', 'GammaV'].map((path) => 
   path: `direct.${path}`,
 }));
 
+/** Of a refresh only what its set-up, which has no points, need not come before. */
+const REFRESH: Place = { step: 'refresh', round: 'open', path: 'broadcast.F.0' };
+
 const keygen = (party: TestParty) => keygenAt(party, curve, policy);
 const presign = (party: TestParty) => presigners.presignAs(party);
+const refreshed = (party: TestParty) => {
+  const { share } = presigners.states.get(party.self)!;
+  const multiplication = testMultiplication(curve, parties.indexOf(party.self));
+  const rounds = refreshRounds(share.sharing, multiplication);
+  return party.session({ operation: 'refresh', rounds }, (run) => refresh(run, share, multiplication));
+};
 
 /** Where in plain data the points are. */
 function pointsIn(value: Plain, path: string): string[] {
@@ -91,10 +101,10 @@ async function assertRefused(act: (party: TestParty) => Promise<unknown>, place:
   assertNamed(outcomes, new RegExp(`an undecodable message of ${at.step} round ${at.round} \\(${field}: `));
 }
 
-for (const place of KEYGEN) {
+for (const place of [...KEYGEN, REFRESH]) {
   for (const [what, bytes] of BAD) {
     test(`the sender is named: ${what} in ${place.step} ${place.path}`, () =>
-      assertRefused(keygen, place, bytes));
+      assertRefused(place === REFRESH ? refreshed : keygen, place, bytes));
   }
 }
 
