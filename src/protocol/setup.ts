@@ -54,12 +54,14 @@ export const confirmedSetupRounds = (multiplication: Multiplication): readonly A
   confirmation,
 ];
 
-const seedCommitment = (
-  run: Run,
-  from: PartyName,
-  to: PartyName,
-  part: { readonly seed: Uint8Array; readonly blind: Uint8Array },
-): Uint8Array => hash('zero seed commit', [run.sid, from, to, part.seed, part.blind]);
+/** One party's contribution to a seed, 32 bytes each. */
+interface SeedPart {
+  readonly seed: Uint8Array;
+  readonly blind: Uint8Array;
+}
+
+const seedCommitment = (run: Run, from: PartyName, to: PartyName, part: SeedPart): Uint8Array =>
+  hash('zero seed commit', [run.sid, from, to, part.seed, part.blind]);
 
 /** Whether `a` stands before `b` in canonical order. */
 const comesBefore = (run: Run, a: PartyName, b: PartyName): boolean =>
@@ -68,7 +70,14 @@ const comesBefore = (run: Run, a: PartyName, b: PartyName): boolean =>
 /** Seeds with every peer: each side commits to and then reveals 32 bytes. */
 async function zeroSeeds(run: Run): Promise<PeerMap<Secret>> {
   const own = peerMap(run.peers, () => ({ seed: run.random(32), blind: run.random(32) }));
+  try {
+    return await agreeOnSeeds(run, own);
+  } finally {
+    for (const { seed } of own.values()) seed.fill(0);
+  }
+}
 
+async function agreeOnSeeds(run: Run, own: PeerMap<SeedPart>): Promise<PeerMap<Secret>> {
   // Round 1
   const committed = await run.exchange(
     rounds.commit,
@@ -85,7 +94,6 @@ async function zeroSeeds(run: Run): Promise<PeerMap<Secret>> {
     const [mine, theirs] = [ofPeer(own, peer).seed, ofPeer(opened, peer).seed];
     const ordered = comesBefore(run, run.self, peer) ? [mine, theirs] : [theirs, mine];
     const seed = Secret.own(hash('zero seed', [run.sid, ...ordered]));
-    mine.fill(0);
     theirs.fill(0);
     return seed;
   });

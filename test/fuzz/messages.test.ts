@@ -10,8 +10,10 @@ import { type Policy, parsePolicy } from '#src/access/policy.js';
 import { decode, decodeAs, encode, encodeAs, type Plain, UndecodableError } from '#src/core/codec.js';
 import { curveByName } from '#src/curve/curve.js';
 import { dkgRounds } from '#src/protocol/dkg.js';
+import { completePending, pendingRounds } from '#src/protocol/pending.js';
 import { presignRounds } from '#src/protocol/presign.js';
 import { refresh, refreshRounds } from '#src/protocol/refresh.js';
+import { settle, settleRounds } from '#src/protocol/settle.js';
 import { setupRounds } from '#src/protocol/setup.js';
 import { signRounds } from '#src/protocol/sign.js';
 import { decodeFrame } from '#src/rounds/frames.js';
@@ -51,6 +53,14 @@ before(async () => {
     );
     using presignature = await presignAt(party, PARTIES, refreshed, multiplication);
     await signAt(party, presignature, refreshed.share, new Uint8Array(8), PARTIES);
+    const { epoch, shid } = share.sharing;
+    const stored = { epoch, shid, confirmed: false, pending: true, setups: [new Uint8Array(32)] };
+    await party.session({ operation: 'settle', rounds: settleRounds, sharings: [stored] }, (run) =>
+      settle(run, [stored], { everyone: true }),
+    );
+    await party.session({ operation: 'pending', rounds: pendingRounds }, (run) =>
+      completePending(run, { pending: [shid], holds: () => true }),
+    );
     return share.sharing;
   };
   const sharings = valuesOf(await runParties(PARTIES, act, { intercept: listen }));
@@ -70,6 +80,8 @@ const ROUNDS: readonly AnyRound[] = [
   ...setupRounds(MULTIPLICATION),
   ...Object.values(presignRounds(MULTIPLICATION)),
   ...signRounds(curve),
+  ...settleRounds,
+  ...pendingRounds,
   ...refreshRounds(SHARING, MULTIPLICATION).filter(({ step }) => step === 'refresh'),
 ];
 
