@@ -10,7 +10,8 @@
  * (37 µs against 460; on secp256k1 they are equal, about 450). So do secret multiples of other points on P-256
  * (0.3 ms against 3.6); on secp256k1 they are noble's, with blinded scalars (2.4 ms).
  */
-import { createECDH } from 'node:crypto';
+import { createECDH, ECDH } from 'node:crypto';
+import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import type { WeierstrassPoint } from '@noble/curves/abstract/weierstrass.js';
 import { p256 } from '@noble/curves/nist.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
@@ -20,7 +21,7 @@ import { bytesField } from '../core/codec.js';
 import { invariant } from '../core/errors.js';
 import { mod, modInverse } from '../math/modular.js';
 import { sampleBelow } from '../math/sample.js';
-import { p256Multiple } from './p256-multiple.js';
+import { p256Multiples } from './p256-multiple.js';
 
 export type CurveName = 'P-256' | 'secp256k1';
 
@@ -63,11 +64,9 @@ export class Point {
 
   /** k·P for a secret k, any integer, taken modulo q. */
   multiply(k: bigint): Point {
-    const scalar = this.curve.mod(k);
-    if (scalar === 0n || this.isIdentity) return this.curve.identity;
-    return this.#with(
-      this.curve.name === 'P-256' ? p256Multiple(this.#value, scalar) : this.#value.multiply(scalar),
-    );
+    const [multiple] = this.curve.multiplyAll([this], [k]);
+    invariant(multiple !== undefined, 'a multiple is missing');
+    return multiple;
   }
 
   /** k·P for a k that everybody may know: faster, and its time depends on k. */
@@ -96,6 +95,11 @@ export class Point {
     return this.#value.toBytes(false);
   }
 
+  /** For this folder only. */
+  static valuesOf(points: readonly Point[], curve: Curve): WeierstrassPoint<bigint>[] {
+    return points.map((point) => curve.G.#operand(point));
+  }
+
   #with(value: WeierstrassPoint<bigint>): Point {
     return new Point(this.curve, value);
   }
@@ -116,6 +120,10 @@ export interface Curve {
   point(bytes: Uint8Array): Point | undefined;
   /** k·G for a secret k, any integer, taken modulo q. */
   multiplyBase(k: bigint): Point;
+  /** k_i·P_i for secret k_i, as {@link Point.multiply}, and quicker than one after the other. */
+  multiplyAll(points: readonly Point[], scalars: readonly bigint[]): Point[];
+  /** The same points, whose encoding then costs no division: one for all of them was enough. */
+  normalized(points: readonly Point[]): Point[];
   /** The sum of `points`; the identity when there are none. */
   sum(points: Iterable<Point>): Point;
   /** The representative of k modulo q in [0, q). */
@@ -149,7 +157,9 @@ class NobleCurve implements Curve {
   point(bytes: Uint8Array): Point | undefined {
     if (bytes.length !== POINT_BYTES) return undefined;
     try {
-      return new Point(this, this.#group.fromBytes(bytes));
+      // OpenSSL takes the square root in a third of noble's time.
+      const encoded = ECDH.convertKey(bytes, this.opensslName, undefined, undefined, 'uncompressed');
+      return this.#fromUncompressed(encoded as Buffer);
     } catch {
       return undefined;
     }
@@ -162,13 +172,36 @@ class NobleCurve implements Curve {
     const ecdh = createECDH(this.opensslName);
     try {
       ecdh.setPrivateKey(scalar);
-      const encoded = ecdh.getPublicKey();
-      const x = bytesToBigint(encoded.subarray(1, 33));
-      const y = bytesToBigint(encoded.subarray(33));
-      return new Point(this, this.#group.fromAffine({ x, y }));
+      return this.#fromUncompressed(ecdh.getPublicKey());
     } finally {
       scalar.fill(0);
     }
+  }
+
+  multiplyAll(points: readonly Point[], scalars: readonly bigint[]): Point[] {
+    const values = Point.valuesOf(points, this);
+    const reduced = scalars.map((k) => this.mod(k));
+    if (this.name === 'P-256') return this.#points(p256Multiples(values, reduced));
+    const multiples = values.map((value, i) => {
+      const k = reduced[i]!;
+      return k === 0n ? this.#group.ZERO : value.multiply(k);
+    });
+    return this.#points(normalizeZ(this.#group, multiples));
+  }
+
+  normalized(points: readonly Point[]): Point[] {
+    return this.#points(normalizeZ(this.#group, Point.valuesOf(points, this)));
+  }
+
+  /** The point of 65 bytes that OpenSSL made. */
+  #fromUncompressed(encoded: Uint8Array): Point {
+    const x = bytesToBigint(encoded.subarray(1, 33));
+    const y = bytesToBigint(encoded.subarray(33));
+    return new Point(this, this.#group.fromAffine({ x, y }));
+  }
+
+  #points(values: readonly WeierstrassPoint<bigint>[]): Point[] {
+    return values.map((value) => new Point(this, value));
   }
 
   sum(points: Iterable<Point>): Point {
@@ -226,3 +259,18 @@ export const scalarField = (curve: Curve) =>
     z.bigint().refine((k) => k >= 0n && k < curve.q, 'not in [0, q)'),
     { decode: (bytes) => bytesToBigint(bytes), encode: (k) => bigintToBytes(k, SCALAR_BYTES) },
   );
+
+/** The field of a message that holds `count` scalars one after the other, each 0 ≤ k < q in 32 bytes big-endian. */
+export function scalarsField(curve: Curve, count: number) {
+  const q = bigintToBytes(curve.q, SCALAR_BYTES);
+  return bytesField(count * SCALAR_BYTES).refine((bytes) => {
+    for (let at = 0; at < bytes.length; at += SCALAR_BYTES) if (!isBelow(bytes, at, q)) return false;
+    return true;
+  }, 'a scalar is not in [0, q)');
+}
+
+/** Whether the bytes at `at`, as many as `bound` has, are a smaller number than it. */
+function isBelow(bytes: Uint8Array, at: number, bound: Uint8Array): boolean {
+  const first = bound.findIndex((byte, k) => bytes[at + k] !== byte);
+  return first >= 0 && bytes[at + first]! < bound[first]!;
+}

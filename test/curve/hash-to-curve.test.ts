@@ -1,0 +1,70 @@
+// RFC 9380, appendices J.1.1 (P256_XMD:SHA-256_SSWU_RO_) and J.8.1 (secp256k1_XMD:SHA-256_SSWU_RO_).
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { toHex } from '#src/core/bytes.js';
+import { type CurveName, curveByName } from '#src/curve/curve.js';
+import { hashToCurve, suiteOf } from '#src/curve/hash-to-curve.js';
+
+type Vector = readonly [message: string, x: string, y: string];
+
+const VECTORS: Readonly<Record<CurveName, readonly Vector[]>> = {
+  'P-256': [
+    [
+      '',
+      '2c15230b26dbc6fc9a37051158c95b79656e17a1a920b11394ca91c44247d3e4',
+      '8a7a74985cc5c776cdfe4b1f19884970453912e9d31528c060be9ab5c43e8415',
+    ],
+    [
+      'abc',
+      '0bb8b87485551aa43ed54f009230450b492fead5f1cc91658775dac4a3388a0f',
+      '5c41b3d0731a27a7b14bc0bf0ccded2d8751f83493404c84a88e71ffd424212e',
+    ],
+    [
+      'abcdef0123456789',
+      '65038ac8f2b1def042a5df0b33b1f4eca6bff7cb0f9c6c1526811864e544ed80',
+      'cad44d40a656e7aff4002a8de287abc8ae0482b5ae825822bb870d6df9b56ca3',
+    ],
+  ],
+  secp256k1: [
+    [
+      '',
+      'c1cae290e291aee617ebaef1be6d73861479c48b841eaba9b7b5852ddfeb1346',
+      '64fa678e07ae116126f08b022a94af6de15985c996c3a91b64c406a960e51067',
+    ],
+    [
+      'abc',
+      '3377e01eab42db296b512293120c6cee72b6ecf9f9205760bd9ff11fb3cb2c4b',
+      '7f95890f33efebd1044d382a01b1bee0900fb6116f94688d487c6c7b9c8371f6',
+    ],
+    [
+      'abcdef0123456789',
+      'bac54083f293f1fe08e4a70137260aa90783a5cb84d3f35848b324d0674b0e3a',
+      '4436476085d4c3c4508b60fcf4389c40176adce756b398bdee27bca19758d828',
+    ],
+  ],
+};
+
+const text = new TextEncoder();
+
+for (const name of ['P-256', 'secp256k1'] as const) {
+  const curve = curveByName(name);
+
+  test(`${name}: the vectors of RFC 9380`, () => {
+    const dst = text.encode(`QUUX-V01-CS02-with-${suiteOf(curve)}`);
+    for (const [message, x, y] of VECTORS[name]) {
+      const point = hashToCurve(curve, text.encode(message), dst);
+      assert.equal(point.curve, curve);
+      assert.equal(toHex(point.toUncompressed()), `04${x}${y}`, message);
+    }
+  });
+
+  test(`${name}: another tag gives another point`, () => {
+    const [first, second] = ['a', 'b'].map((dst) => hashToCurve(curve, text.encode('m'), text.encode(dst)));
+    assert.ok(!first!.equals(second!));
+  });
+}
+
+test('the suites are those of random oracles, named by curve', () => {
+  assert.equal(suiteOf(curveByName('P-256')), 'P256_XMD:SHA-256_SSWU_RO_');
+  assert.equal(suiteOf(curveByName('secp256k1')), 'secp256k1_XMD:SHA-256_SSWU_RO_');
+});
