@@ -1,6 +1,7 @@
 /** The options that every command understands, before or after its name, and what they mean. */
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { parseDuration } from '../config/duration.js';
+import type { Multiplication } from '../multiplication/multiplication.js';
 
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug', 'trace'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
@@ -8,10 +9,13 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 /** Whether errors are shown with what only developers need. */
 export const isForDevelopers = (level: LogLevel): boolean => level === 'debug' || level === 'trace';
 
+const MULTIPLICATIONS: readonly Multiplication['name'][] = ['paillier', 'ot'];
+
 /** Values of the shared options; durations in milliseconds. */
 export interface SharedOptions {
   readonly self?: string;
   readonly config: string;
+  readonly multiplication?: Multiplication['name'];
   readonly json?: boolean;
   readonly logLevel: LogLevel;
   readonly timeout?: number;
@@ -52,6 +56,12 @@ export const addSharedOptions = (program: Command): Command =>
   program
     .option('--self <name>', 'this party, as named in the cluster file')
     .option('--config <file>', 'cluster file', 'cluster.json')
+    .addOption(
+      new Option(
+        '--multiplication <name>',
+        'two-party multiplication, the same for every party (default: that of the cluster file)',
+      ).choices(MULTIPLICATIONS),
+    )
     .option('--json', 'print JSON on standard output, one object a line')
     .addOption(
       new Option('--log-level <level>', 'least severe log lines on standard error')

@@ -24,7 +24,7 @@ export async function withStore<T>(
       import('../keystore/keystore.js'),
       import('../keystore/passphrase.js'),
     ]);
-  const cluster = loadCluster(options.config);
+  const cluster = loadCluster(options.config, options);
   clusterParty(cluster, self);
   const folder = options.state ?? join(dirname(cluster.path), 'state', self);
   // Before anybody is asked for its passphrase.

@@ -9,6 +9,7 @@ import { MpcError, type PartyName } from '../core/errors.js';
 import type { CurveName } from '../curve/curve.js';
 import { displayPath, readText } from '../files/files.js';
 import type { SecurityBits } from '../math/params.js';
+import type { Multiplication } from '../multiplication/multiplication.js';
 
 export interface ClusterParty {
   readonly name: PartyName;
@@ -32,7 +33,7 @@ export interface ClusterConfig {
   readonly parties: readonly ClusterParty[];
   readonly curve: CurveName;
   readonly security: SecurityBits;
-  readonly multiplication: 'paillier';
+  readonly multiplication: Multiplication['name'];
   /** The policy in force: the file's, or And of all parties. */
   readonly policy: Policy;
   /** Whether the file gave a policy. */
@@ -120,7 +121,7 @@ const fileSchema = z.strictObject({
   parties: z.array(partySchema).min(2).max(MAX_PARTIES),
   curve: z.enum(['P-256', 'secp256k1']).default('P-256'),
   security: z.literal([112, 128]).default(112),
-  multiplication: z.enum(['paillier']).default('paillier'),
+  multiplication: z.enum(['paillier', 'ot']).default('paillier'),
   policy: z.unknown().optional(),
 });
 
@@ -268,11 +269,16 @@ function parseFile(json: unknown, shown: string) {
   }
 }
 
+/** What the command line says instead of the cluster file. */
+export interface ClusterOverrides {
+  readonly multiplication?: Multiplication['name'];
+}
+
 /**
  * Reads the cluster file at `path`; paths in it are relative to its folder.
  * Throws `CONFIG`, one line that names the field and the fix, or `FILE` when the file cannot be read.
  */
-export function loadCluster(path: string): ClusterConfig {
+export function loadCluster(path: string, overrides: ClusterOverrides = {}): ClusterConfig {
   const absolute = resolve(path);
   const shown = displayPath(absolute);
   const text = readText(absolute, { hint: 'name the cluster file with --config' });
@@ -294,7 +300,7 @@ export function loadCluster(path: string): ClusterConfig {
     })),
     curve: file.curve,
     security: file.security,
-    multiplication: file.multiplication,
+    multiplication: overrides.multiplication ?? file.multiplication,
     policy: readPolicy(
       file.policy,
       file.parties.map((party) => party.name),

@@ -13,14 +13,13 @@ import type { PartyName } from '../core/errors.js';
 import { MpcError } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
 import { engineName } from '../math/modpow.js';
-import { securityLevel } from '../math/params.js';
-import { paillierMultiplication } from '../multiplication/paillier.js';
 import { Mailbox } from '../rounds/mailbox.js';
 import type { Compute } from '../rounds/run.js';
 import type { TransportLogger } from '../transport/log.js';
 import { TlsTransport } from '../transport/tls-transport.js';
 import { WorkerPool } from '../work/pool.js';
 import type { EventSink } from './events.js';
+import { multiplicationOf, primesPerSetup } from './multiplication.js';
 import type { Resources } from './operations.js';
 import { PrimeStock } from './primes.js';
 
@@ -67,8 +66,6 @@ const ANNOUNCE_EVERY_MILLIS = 2_000;
  */
 const CLOSE_AFTER_SUCCESS_MILLIS = 3_000;
 const CLOSE_AFTER_FAILURE_MILLIS = 500;
-/** Safe primes of one set-up. */
-const PRIMES = 2;
 
 /** Brings the party up, runs `body` with it, and takes it down. Throws {@link MpcError}. */
 export async function withParty<T>(options: PartyOptions, body: (party: Party) => Promise<T>): Promise<T> {
@@ -96,7 +93,7 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
     const result = await body({
       compute: pool.compute,
       background,
-      prepareSetups: (count) => primes.prepare(count * PRIMES),
+      prepareSetups: (count) => primes.prepare(count * primesPerSetup(cluster)),
       connect: (peers) => connect(transport, peers, options, abortedByPeer.signal),
       during,
     });
@@ -114,14 +111,13 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
   ): Promise<R> {
     const { signal, stop } = deadline(options);
     const announcing = setInterval(() => mailbox.announceWaiting(), ANNOUNCE_EVERY_MILLIS);
-    const level = securityLevel(cluster.security);
     try {
       return await act({
         cluster,
         authority: identity.caFingerprint,
         curve,
         policy,
-        multiplication: paillierMultiplication(curve, level, primes.take),
+        multiplication: multiplicationOf(cluster, curve, primes.take),
         mailbox,
         compute: pool.compute,
         random: randomBytes,

@@ -85,6 +85,7 @@ test('every file that declares rounds has its place in the table', () => {
       /\b(broadcast|direct|mixed|confirm)Round\(/.test(readFileSync(join(src, name), 'utf8')),
     );
   assert.deepEqual(declaring.sort(), [
+    'multiplication/ot.ts',
     'multiplication/paillier.ts',
     'party/operations.ts',
     'protocol/dealing.ts',

@@ -14,6 +14,7 @@ test('parties that were started with different intentions all end with status 4 
   const cases = [
     { args: ['--message=another'], field: 'message' },
     { args: ['--quorum=alice,bob'], field: 'quorum' },
+    { args: ['--multiplication=ot'], field: 'multiplication' },
     { fields: { curve: 'secp256k1' }, field: 'curve' },
     { fields: { policy: { and: ['charlie', { or: ['alice', 'bob'] }] } }, field: 'policy' },
   ];

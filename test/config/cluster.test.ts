@@ -66,6 +66,14 @@ test('the cluster file of the repository loads, with its defaults', () => {
   assert.deepEqual([curve, security, multiplication, policyGiven], ['P-256', 112, 'paillier', false]);
 });
 
+test('the multiplication is the file’s unless the command line says another', () => {
+  for (const multiplication of ['paillier', 'ot'] as const) {
+    assert.equal(load({ ...valid(), multiplication }).multiplication, multiplication);
+    for (const other of ['paillier', 'ot'] as const)
+      assert.equal(loadCluster(path, { multiplication: other }).multiplication, other);
+  }
+});
+
 test('every optional field is read', () => {
   const fingerprint = 'ab'.repeat(32);
   const cluster = load({
@@ -176,7 +184,7 @@ test('missing, mistyped and unsupported values are named', () => {
   refused({ ...valid(), curve: 'p256' }, 'curve is "p256"', /"P-256" or "secp256k1"/);
   refused({ ...valid(), security: 80 }, 'security is 80', /112 or 128/);
   refused({ ...valid(), security: '112' }, 'security is "112"', /112 or 128/);
-  refused({ ...valid(), multiplication: 'none' }, 'multiplication is "none"', /"paillier"/);
+  refused({ ...valid(), multiplication: 'none' }, 'multiplication is "none"', /"paillier" or "ot"/);
 });
 
 test('names, addresses and files are used once', () => {

@@ -2,6 +2,7 @@
 // completed by whatever comes next. Every signature is verified by OpenSSL.
 import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
+import { readdirSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { parsePolicy } from '#src/access/policy.js';
 import { randomBytes, Secret, toHex } from '#src/core/bytes.js';
@@ -10,7 +11,9 @@ import { curveByName } from '#src/curve/curve.js';
 import { publicKeyPem } from '#src/curve/ecdsa.js';
 import type { Keystore } from '#src/keystore/keystore.js';
 import type { Sharing } from '#src/protocol/key-share.js';
-import { errorAt, outcomeOf, valuesOf } from '../support/memory-network.js';
+import { decodeFrame, encodeFrame } from '#src/rounds/frames.js';
+import { errorAt, type Intercept, outcomeOf, valuesOf } from '../support/memory-network.js';
+import type { MultiplicationName } from '../support/protocols.js';
 import { type CommandOptions, type Home, Homes } from '../support/stores.js';
 
 const PARTIES = ['alice', 'bob', 'charlie'];
@@ -18,9 +21,13 @@ const curve = curveByName('P-256');
 const policy = parsePolicy({ threshold: 2, of: PARTIES }, PARTIES);
 
 const made: Homes[] = [];
-function newHomes(parties: readonly PartyName[] = PARTIES): Homes {
+function newHomes(parties: readonly PartyName[] = PARTIES, by: MultiplicationName = 'paillier'): Homes {
   const all = parties.length === 2;
-  const homes = new Homes(parties, { curve, policy: all ? parsePolicy({ and: parties }, parties) : policy });
+  const homes = new Homes(parties, {
+    curve,
+    policy: all ? parsePolicy({ and: parties }, parties) : policy,
+    by,
+  });
   made.push(homes);
   return homes;
 }
@@ -293,6 +300,44 @@ test('a share that is older than the others’ is explained and not used', async
     assert.match(outcome.error.message, /no sharing is held by every party/);
     assert.match(outcome.error.hint ?? '', /what alice holds is older than epoch 1/);
   }
+});
+
+test('a set-up whose check has failed is erased before anybody hears of it, and the next use makes another', async () => {
+  const parties = ['alice', 'bob'];
+  const homes = newHomes(parties, 'ot');
+  const sharing = await generate(homes);
+  const setupsOf = (self: PartyName) =>
+    readdirSync(homes.folderOf(self), { recursive: true, encoding: 'utf8' }).filter((name) =>
+      name.endsWith('.setup'),
+    );
+  const first = setupsOf('bob');
+  await assertSigns(homes, sharing, parties);
+  assert.deepEqual([first.length, setupsOf('bob')], [1, first]);
+
+  const spoilt: string[] = [];
+  const atAbort: number[] = [];
+  const intercept: Intercept = (from, _to, bytes) => {
+    const frame = decodeFrame(bytes);
+    if (frame.kind === 'abort' && from === 'bob') atAbort.push(setupsOf('bob').length);
+    if (frame.kind !== 'round' || from !== 'alice' || frame.step !== 'presign') return undefined;
+    spoilt.push(frame.round);
+    // The last byte is one of the sums of the columns.
+    return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
+  };
+  const request = { quorum: parties, receivers: ['bob'], message: randomBytes(20) };
+  const outcomes = await homes.command(({ keys }) => keys.sign('sign', sharing.keyId, request), {
+    intercept,
+  });
+  const { code, culprits, message } = errorAt(outcomes, 'bob');
+  assert.deepEqual([code, culprits], ['PROTOCOL', ['alice']]);
+  assert.match(message, /makes the set-up void|multiplication, first message/);
+  assert.equal(spoilt[0], 'commit');
+  assert.ok(atAbort.length > 0 && atAbort.every((count) => count === 0), 'bob told before it had erased');
+  assert.deepEqual(setupsOf('bob'), []);
+
+  await assertSigns(homes, sharing, parties);
+  assert.equal(setupsOf('bob').length, 1);
+  assert.notDeepEqual(setupsOf('bob'), first);
 });
 
 test('no secret is alive after all that', () => {

@@ -57,12 +57,22 @@ const cases: { curve: CurveName; parties: number; policy: unknown; present?: str
   },
 ];
 
-for (const { curve: name, parties: count, policy: json, present } of cases) {
-  test(`${count} parties, ${name}, ${JSON.stringify(json)}`, async () => {
+const withMultiplications = cases.flatMap((each) =>
+  (['paillier', 'ot'] as const).map((multiplication) => ({ ...each, multiplication })),
+);
+
+for (const {
+  curve: name,
+  parties: count,
+  policy: json,
+  present,
+  multiplication: kind,
+} of withMultiplications) {
+  test(`${count} parties, ${name}, ${kind}, ${JSON.stringify(json)}`, async () => {
     const curve = curveByName(name);
     const parties = NAMES.slice(0, count);
     const policy = parsePolicy(json, parties);
-    const states = await quickKey(curve, policy, parties);
+    const states = await quickKey(curve, policy, parties, { multiplication: kind });
     const { publicKey } = states.get('alice')!.share.sharing;
 
     const chosen = reduceQuorum(policy, new Set(present ?? parties))!;
@@ -80,7 +90,7 @@ for (const { curve: name, parties: count, policy: json, present } of cases) {
       quorum.map(async (self) => {
         const party = testParty(cluster, self);
         const state = states.get(self)!;
-        const multiplication = testMultiplication(curve, parties.indexOf(self));
+        const multiplication = testMultiplication(curve, parties.indexOf(self), kind);
         const presignature = await presignAt(party, quorum, state, multiplication);
         return await signAt(party, presignature, state.share, message, receivers);
       }),

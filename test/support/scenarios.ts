@@ -64,6 +64,18 @@ const KINDS: readonly Kind[] = [
       return () => setups;
     },
   },
+  {
+    multiplication: (curve, index) => testMultiplication(curve, index, 'ot'),
+    setups: (curve, parties) => {
+      const setups = quickSetups(curve, parties, 'ot');
+      const restored = (index: number, setup: PairwiseSetup) => {
+        using saved = setup.multiplication.save();
+        const multiplication = testMultiplication(curve, index, 'ot').restore(saved);
+        return { ...setup, multiplication };
+      };
+      return () => new Map([...setups].map(([party, setup], index) => [party, restored(index, setup)]));
+    },
+  },
 ];
 
 const held = ({ epoch, shid }: Sharing): HeldSharing => ({ epoch, shid });

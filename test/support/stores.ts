@@ -11,7 +11,7 @@ import { Keystore } from '#src/keystore/keystore.js';
 import type { Resources } from '#src/party/operations.js';
 import { StoredKeys } from '#src/party/stored-keys.js';
 import { MemoryCluster, type Outcome, outcomeOf, type TestOptions, testParty } from './memory-network.js';
-import { testMultiplication } from './protocols.js';
+import { type MultiplicationName, testMultiplication } from './protocols.js';
 
 /** The least that is accepted; only for tests. */
 const SCRYPT = { N: 2 ** 14, r: 8, p: 1 };
@@ -19,6 +19,8 @@ const SCRYPT = { N: 2 ** 14, r: 8, p: 1 };
 export interface KeyKind {
   readonly curve: Curve;
   readonly policy: Policy;
+  /** Default: `paillier`. */
+  readonly by?: MultiplicationName;
 }
 
 /** What one party's command works with. */
@@ -98,7 +100,7 @@ export class Homes {
       cluster,
       authority: 'the authority of tests',
       ...this.#kind,
-      multiplication: testMultiplication(this.#kind.curve, this.parties.indexOf(self)),
+      multiplication: testMultiplication(this.#kind.curve, this.parties.indexOf(self), this.#kind.by),
       mailbox,
       compute,
       random,

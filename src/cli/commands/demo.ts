@@ -68,7 +68,7 @@ async function loadChecked(options: CeremonyOptions): Promise<ClusterConfig> {
     import('../../config/identity.js'),
     import('../../party/quorum.js'),
   ]);
-  const cluster = loadCluster(options.config);
+  const cluster = loadCluster(options.config, options);
   const names = cluster.parties.map(({ name }) => name);
   resolveQuorum(names, cluster.policy, options.quorum, options.receiver);
   for (const name of names) loadIdentity(cluster, name);
@@ -200,10 +200,11 @@ class Member {
 
 /** The command line of one party. */
 function partyArguments(name: PartyName, options: CeremonyOptions, { path }: ClusterConfig): string[] {
-  const { message, quorum, receiver, backupKey, timeout } = options;
+  const { message, multiplication, quorum, receiver, backupKey, timeout } = options;
   return [
     ...[`--self=${name}`, '--json', `--config=${path}`, `--log-level=${options.logLevel}`],
     ...[`--message=${message}`, `--connect-timeout=${options.connectTimeout}ms`],
+    ...(multiplication === undefined ? [] : [`--multiplication=${multiplication}`]),
     ...(timeout === undefined ? [] : [`--timeout=${timeout}ms`]),
     ...(quorum === undefined ? [] : [`--quorum=${quorum.join(',')}`]),
     ...(receiver === undefined ? [] : [`--receiver=${receiver}`]),

@@ -47,7 +47,7 @@ async function takePart(
     import('../../files/files.js'),
     import('../../party/run.js'),
   ]);
-  const cluster = loadCluster(options.config);
+  const cluster = loadCluster(options.config, options);
   const saving = isSet(process.env.SAVE_BACKUP);
   if (saving) checkWritable(process.cwd());
   const { quorum, receiver, backupKey } = options;

@@ -1,0 +1,152 @@
+/**
+ * Base transfers: 128 oblivious transfers of random 16-byte keys (docs/protocol.md §7, `ot`). Endemic oblivious
+ * transfer of Masny and Rindal (ePrint 2019/706) from Diffie–Hellman, with RFC 9380 as its random oracle to the curve.
+ *
+ * The roles are turned round: the multiplication's sender S chooses, by the bits Δ_i, and its receiver R ends with both
+ * keys k_{i,0}, k_{i,1} of each transfer. R learns nothing of Δ, because p_{i,0} and p_{i,1} are both uniform; S learns
+ * nothing of k_{i,1−Δ_i}, because it would need the logarithm of p_{i,1−Δ_i} + Hc(1−Δ_i; i, p_{i,Δ_i}).
+ *
+ * Points and keys stand one after the other in byte strings. Everything chosen by Δ is chosen by masks.
+ */
+import { bytesToBigint, concatBytes, type Random } from '../core/bytes.js';
+import { hash } from '../core/transcript.js';
+import { type Curve, curveByName, POINT_BYTES, type Point, SCALAR_BYTES } from '../curve/curve.js';
+import { hashToCurve, suiteOf } from '../curve/hash-to-curve.js';
+import { type OtContext, otFields } from './ot-context.js';
+
+/** Base transfers of an ordered pair. */
+export const BASE_TRANSFERS = 128;
+export const KEY_BYTES = 16;
+
+/** Lengths of p_{1,0} ‖ p_{1,1} ‖ p_{2,0} … and A_1 ‖ A_2 …; of Δ; of the b_i; of one key for each transfer. */
+export const CHOICE_POINTS_BYTES = 2 * BASE_TRANSFERS * POINT_BYTES;
+export const TRANSFER_POINTS_BYTES = BASE_TRANSFERS * POINT_BYTES;
+export const DELTA_BYTES = BASE_TRANSFERS / 8;
+export const KEYS_BYTES = BASE_TRANSFERS * KEY_BYTES;
+
+const text = new TextEncoder();
+
+/** The i-th bit of `bits`, 0 or 1; bit k of a byte string is bit k mod 8 of byte ⌊k/8⌋, least significant first. */
+export const bitOf = (bits: Uint8Array, i: number): number => (bits[i >> 3]! >>> (i & 7)) & 1;
+
+const item = (bytes: Uint8Array, i: number, length: number): Uint8Array =>
+  bytes.subarray(i * length, (i + 1) * length);
+
+/** Hc(bit; i, p): the bit is the last character of the domain separation tag's first part. */
+function maskPoint(ctx: OtContext, curve: Curve, bit: number, i: number, p: Uint8Array): Point {
+  const message = hash('base ot point', [...otFields(ctx), BigInt(i), p]);
+  const tag = concatBytes(
+    text.encode('ecdsa-mpc/v1/base ot '),
+    Uint8Array.of(0x30 + bit),
+    text.encode(` with ${suiteOf(curve)}`),
+  );
+  return hashToCurve(curve, message, tag);
+}
+
+/** k_{i,x} = H("base ot"; i, x, p_{i,0}, p_{i,1}, A_i, the point that both sides can compute). */
+const keyOf = (
+  ctx: OtContext,
+  i: number,
+  x: number,
+  points: Uint8Array,
+  A: Uint8Array,
+  shared: Point,
+): Uint8Array =>
+  hash(
+    'base ot',
+    [
+      ...otFields(ctx),
+      BigInt(i),
+      Uint8Array.of(x),
+      item(points, 2 * i, POINT_BYTES),
+      item(points, 2 * i + 1, POINT_BYTES),
+      A,
+      shared.toBytes(),
+    ],
+    KEY_BYTES,
+  );
+
+/** S: draws Δ and the b_i, and makes the points that hide them. */
+export function choose(ctx: OtContext, random: Random) {
+  const curve = curveByName(ctx.curve);
+  const delta = random(DELTA_BYTES);
+  const b = new Uint8Array(BASE_TRANSFERS * SCALAR_BYTES);
+  const others: Uint8Array[] = [];
+  const masked = Array.from({ length: BASE_TRANSFERS }, (_, i) => {
+    const b_i = curve.randomScalar(random);
+    b.set(curve.scalarBytes(b_i), i * SCALAR_BYTES);
+    const other = curve.multiplyBase(curve.randomScalar(random)).toBytes();
+    others.push(other);
+    return curve.multiplyBase(b_i).subtract(maskPoint(ctx, curve, bitOf(delta, i), i, other));
+  });
+
+  const points = new Uint8Array(CHOICE_POINTS_BYTES);
+  for (const [i, point] of curve.normalized(masked).entries()) {
+    const [chosen, other] = [point.toBytes(), others[i]!];
+    const [p0, p1] = [item(points, 2 * i, POINT_BYTES), item(points, 2 * i + 1, POINT_BYTES)];
+    // p_{i,0} is the chosen one unless Δ_i is 1.
+    const mask = -bitOf(delta, i);
+    for (let k = 0; k < POINT_BYTES; k += 1) {
+      const swap = mask & (chosen[k]! ^ other[k]!);
+      p0[k] = chosen[k]! ^ swap;
+      p1[k] = other[k]! ^ swap;
+    }
+  }
+  return { points, delta, b };
+}
+
+/**
+ * R: answers S's points by the A_i, and has both keys of every transfer, all k_{i,0} before all k_{i,1}.
+ * `undefined`: something among the points is none, or gives the identity, with which S would know a key without b_i.
+ */
+export function transfer(ctx: OtContext, points: Uint8Array, random: Random) {
+  const curve = curveByName(ctx.curve);
+  const bases: Point[] = [];
+  for (let k = 0; k < 2 * BASE_TRANSFERS; k += 1) {
+    const [i, x] = [k >> 1, k & 1];
+    const p = curve.point(item(points, k, POINT_BYTES));
+    const base = p?.add(maskPoint(ctx, curve, x, i, item(points, 2 * i + 1 - x, POINT_BYTES)));
+    if (base === undefined || base.isIdentity) return undefined;
+    bases.push(base);
+  }
+
+  const a = Array.from({ length: BASE_TRANSFERS }, () => curve.randomScalar(random));
+  const A = concatBytes(...a.map((a_i) => curve.multiplyBase(a_i).toBytes()));
+  const shared = curve.multiplyAll(
+    bases,
+    bases.map((_, k) => a[k >> 1]!),
+  );
+  const keys = new Uint8Array(2 * KEYS_BYTES);
+  for (const [k, point] of shared.entries()) {
+    const [i, x] = [k >> 1, k & 1];
+    const key = keyOf(ctx, i, x, points, item(A, i, POINT_BYTES), point);
+    keys.set(key, x * KEYS_BYTES + i * KEY_BYTES);
+    key.fill(0);
+  }
+  return { A, keys };
+}
+
+/** S: the k_{i,Δ_i}, from R's answer to its points. `undefined`: something in the answer is no point. */
+export function receive(
+  ctx: OtContext,
+  points: Uint8Array,
+  A: Uint8Array,
+  { delta, b }: { readonly delta: Uint8Array; readonly b: Uint8Array },
+): Uint8Array | undefined {
+  const curve = curveByName(ctx.curve);
+  const answers: Point[] = [];
+  for (let i = 0; i < BASE_TRANSFERS; i += 1) {
+    const A_i = curve.point(item(A, i, POINT_BYTES));
+    if (A_i === undefined) return undefined;
+    answers.push(A_i);
+  }
+
+  const scalars = answers.map((_, i) => bytesToBigint(item(b, i, SCALAR_BYTES)));
+  const keys = new Uint8Array(KEYS_BYTES);
+  for (const [i, point] of curve.multiplyAll(answers, scalars).entries()) {
+    const key = keyOf(ctx, i, bitOf(delta, i), points, item(A, i, POINT_BYTES), point);
+    keys.set(key, i * KEY_BYTES);
+    key.fill(0);
+  }
+  return keys;
+}
