@@ -7,7 +7,7 @@ import { MpcError, type PartyName } from '../core/errors.js';
 import { checkNewFile, displayPath, PUBLIC, readText, writeNewFile } from '../files/files.js';
 import type { BackupRecord, Keystore, SharingInfo, StoredKey } from '../keystore/keystore.js';
 import { type KeyShare, makeKeyShare, printId, type Sharing } from '../protocol/key-share.js';
-import type { Backup, BackupSubject } from '../pve/backup-file.js';
+import type { BackupSubject } from '../pve/backup-file.js';
 import { fingerprint, type Recipient, recipientFromPem } from '../pve/recipient.js';
 import type { Compute } from '../rounds/run.js';
 import { BackupMaker, backupText } from './backup.js';
@@ -74,13 +74,13 @@ export function confirmedOf(key: StoredKey): Sharing {
 }
 
 /**
- * Stores the share `x` that the backup was opened to, for use with the parties of the cluster.
+ * Stores the share `x` that the backup of `subject` was opened to, for use with the parties of the cluster.
  * Throws `BACKUP` when the backup is another party's or of no use any more, `CONFIG` when it is of other parties.
  */
 export function storeRecovered(
   keystore: Keystore,
   cluster: ClusterConfig,
-  { subject }: Backup,
+  subject: BackupSubject,
   x: Secret,
 ): void {
   checkOwner(subject, keystore.party);

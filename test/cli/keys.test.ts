@@ -96,8 +96,9 @@ const isSigned = (message: string, der: Uint8Array): boolean =>
   verify('sha256', Buffer.from(message), createPublicKey(readFileSync(path('public.pem'))), der);
 
 test('without a state folder no command asks for anything', async () => {
-  await fails(run('charlie', 'keys'), 2, /state\/charlie holds no keys/, /keygen/);
-  await fails(run('charlie', 'sign', '--message=x'), 2, /state\/charlie holds no keys/, /keygen/);
+  const never = '--passphrase-file=nowhere';
+  await fails(run('charlie', 'keys', never), 2, /state\/charlie holds no keys/, /keygen/);
+  await fails(run('charlie', 'sign', '--message=x', never), 2, /state\/charlie holds no keys/, /keygen/);
   assert.ok(!existsSync(stateOf('charlie')));
   const { stdout } = await run('alice', 'keys');
   assert.equal(stdout, 'no keys yet: make one with `ecdsa-mpc keygen`\n');
@@ -215,6 +216,19 @@ test('a wrong passphrase is said, also as an event, before anything is listened 
   assert.deepEqual(
     eventsIn(stdout).map(({ event }) => event),
     ['error'],
+  );
+});
+
+test('one command at a time has the state folder, and an interrupted one gives it up', async () => {
+  const waiting = start('alice', 'sign', '--message=x');
+  await waiting.prints(/Listening/);
+  await fails(run('alice', 'keys'), 2, /state\/alice is in use by process \d+/, /end it/);
+  waiting.child.kill('SIGINT');
+  assert.equal((await waiting.ended).status, 130);
+  const locks = readdirSync(stateOf('alice')).filter((name) => name.startsWith('lock.'));
+  assert.deepEqual(
+    locks.map((name) => statSync(join(stateOf('alice'), name)).size),
+    [0],
   );
 });
 

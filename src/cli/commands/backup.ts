@@ -340,7 +340,7 @@ async function recoverIntoStore(
     import('../../protocol/key-share.js'),
   ]);
   await withStore(options, { self, create: true, ...context }, async (keystore, cluster) => {
-    storeRecovered(keystore, cluster, backup, share);
+    storeRecovered(keystore, cluster, backup.subject, share);
     const keyId = printId(backup.subject.keyId);
     const state = displayPath(keystore.folder);
     const next = `stored in ${state}; now run at all parties: ecdsa-mpc refresh --key ${keyId.slice(0, 8)}`;
