@@ -5,6 +5,7 @@
 import { randomUUID } from 'node:crypto';
 import * as fs from 'node:fs';
 import { basename, dirname, isAbsolute, join, relative, resolve } from 'node:path';
+import { concatBytes } from '../core/bytes.js';
 import { type ErrorCode, MpcError } from '../core/errors.js';
 
 /** Mode of a file that holds a secret, and of one that does not (the user's umask narrows it). */
@@ -46,19 +47,34 @@ export interface ReadFailure {
   readonly hint?: string;
 }
 
-/** Largest file that is read: every file of this program is far smaller. */
+/** Largest file of this program's that is read: all are far smaller. */
 export const MAX_FILE_BYTES = 1024 * 1024;
+
+/** Largest message that is read to be signed: a file of the user's, of any kind. */
+export const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
 
 /**
  * The bytes of a file of at most {@link MAX_FILE_BYTES}; throws `FILE` (or the given code) when it cannot be read.
  * There is no other copy of them: the caller may wipe a secret.
  */
-export function readBytes(path: string, failure: ReadFailure = {}): Uint8Array {
+export const readBytes = (path: string, failure: ReadFailure = {}): Uint8Array =>
+  readFrom(path, failure, (handle) => readBounded(handle, MAX_FILE_BYTES));
+
+/** The bytes of a message to sign, at most {@link MAX_MESSAGE_BYTES}; throws `FILE` when it cannot be read. */
+export const readMessage = (path: string): Uint8Array =>
+  readFrom(path, { hint: 'check the name and who may read it; a message has at most 256 MiB' }, readInParts);
+
+/** What `read` gives of the file at `path`; throws `FILE` (or the given code) when it gives nothing. */
+function readFrom(
+  path: string,
+  failure: ReadFailure,
+  read: (handle: number) => Uint8Array | undefined,
+): Uint8Array {
   try {
     const handle = fs.openSync(path, 'r');
     try {
       // Whatever size the system gives: pipes and devices have none, and devices may have no end.
-      const bytes = readBounded(handle, MAX_FILE_BYTES);
+      const bytes = read(handle);
       if (bytes === undefined) throw Object.assign(new Error('too large'), { code: 'EFBIG' });
       return bytes;
     } finally {
@@ -72,6 +88,19 @@ export function readBytes(path: string, failure: ReadFailure = {}): Uint8Array {
       failure.hint ?? 'check the name and who may read it',
     );
   }
+}
+
+/** All that can be read from `handle`, or `undefined` when that is more than {@link MAX_MESSAGE_BYTES}. */
+function readInParts(handle: number): Uint8Array | undefined {
+  const parts: Uint8Array[] = [];
+  for (let length = 0; length <= MAX_MESSAGE_BYTES; ) {
+    const part = new Uint8Array(MAX_FILE_BYTES);
+    const read = fs.readSync(handle, part);
+    if (read === 0) return concatBytes(...parts);
+    parts.push(part.slice(0, read));
+    length += read;
+  }
+  return undefined;
 }
 
 /** All that can be read from `handle`, or `undefined` when that is more than `maxBytes`. Wipes what it drops. */

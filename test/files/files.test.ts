@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {
   chmodSync,
+  existsSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -13,11 +14,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import {
+  checkNewFile,
   checkWritable,
   displayPath,
   MAX_FILE_BYTES,
   makeFolder,
   readBytes,
+  readMessage,
   readText,
   SECRET,
   setAside,
@@ -97,4 +100,26 @@ test('a file is read up to a bound, also one without a size or an end', () => {
   assert.throws(() => readBytes('/dev/zero'), { code: 'FILE', message: /too large/ });
   assert.equal(readBytes('/dev/null').length, 0);
   assert.match(readText(`/proc/${process.pid}/status`), /^Name:/);
+});
+
+test('a message may be larger, but not without end', () => {
+  const path = join(folder, 'message');
+  const bytes = new Uint8Array(MAX_FILE_BYTES + 3).map((_byte, index) => index);
+  writeFileSync(path, bytes);
+  assert.deepEqual(readMessage(path), bytes);
+  writeFileSync(path, '');
+  assert.deepEqual(readMessage(path), new Uint8Array(0));
+  assert.throws(() => readMessage('/dev/zero'), { code: 'FILE', message: /too large/, hint: /256 MiB/ });
+});
+
+test('whether a new file can be written is known beforehand', () => {
+  const path = join(folder, 'not yet');
+  checkNewFile(path);
+  assert.ok(!existsSync(path));
+  writeFileSync(path, '');
+  assert.throws(() => checkNewFile(path), { code: 'FILE', message: /not yet exists already$/ });
+  assert.throws(() => checkNewFile(join(folder, 'nowhere', 'x')), {
+    code: 'FILE',
+    message: /does not exist$/,
+  });
 });

@@ -72,6 +72,6 @@ async function messageOf({ message, messageFile }: SignCommandOptions): Promise<
       hint: 'say for example --message "first of March"',
     });
   if (message !== undefined) return new TextEncoder().encode(message);
-  const { readBytes } = await import('../../files/files.js');
-  return readBytes(messageFile!);
+  const { readMessage } = await import('../../files/files.js');
+  return readMessage(messageFile!);
 }
