@@ -11,6 +11,9 @@
  * lasts as long as the set-up, or on the β_j. Hence a failed check voids the whole set-up, and no check may be tried a
  * second time: between a check and the release of what depends on it nothing else runs here (`#judged`), and the set-up
  * is erased before anybody learns that the check has failed.
+ *
+ * The sid of a use must be new: two uses of a pair under one sid have the same t_i and pads, whose masks would cancel.
+ * A session's sid is, because this party's own nonce is in it.
  */
 import { z } from 'zod';
 import { bytesToBigint, concatBytes, Secret } from '../core/bytes.js';
@@ -85,10 +88,13 @@ export class OtSetup implements MultiplicationSetup {
       context: this.#context(use, use.run.self),
       secret: this.#keys(use).receiver,
     });
-    const state = this.#hold(Secret.own(concatBytes(secret.choice, secret.rows)), use.run.signal);
-    const chi = bytesToBigint(secret.chi);
-    for (const bytes of Object.values(secret)) bytes.fill(0);
-    return { message1: extension, chi, state };
+    try {
+      throwIfAborted(this.voided);
+      const state = this.#hold(Secret.own(concatBytes(secret.choice, secret.rows)), use.run.signal);
+      return { message1: extension, chi: bytesToBigint(secret.chi), state };
+    } finally {
+      wipe(Object.values(secret));
+    }
   }
 
   async respond(use: Use, message1: unknown, inputs: ScalarPair) {

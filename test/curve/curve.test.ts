@@ -77,6 +77,20 @@ for (const name of ['P-256', 'secp256k1'] as const) {
     assert.ok(identity.multiply(5n).isIdentity && identity.multiplyPublic(5n).isIdentity);
   });
 
+  test(`${name}: many at once are what they are one by one`, () => {
+    const [P, Q] = [G.multiply(5n), G.multiply(7n).add(G)];
+    const all = [P, identity, Q, P, Q, G, Q];
+    const scalars = [3n, 5n, 0n, q - 1n, q + 2n, -1n, q - 2n];
+    const multiples = curve.multiplyAll(all, scalars);
+    assert.equal(multiples.length, all.length);
+    for (const [i, point] of all.entries()) {
+      assert.ok(multiples[i]!.equals(point.multiplyPublic(scalars[i]!)), `${i}`);
+      assert.ok(curve.normalized(all)[i]!.equals(point), `${i}`);
+    }
+    assert.deepEqual(curve.multiplyAll([], []), []);
+    assert.throws(() => curve.multiplyAll([other.G], [1n]), { code: 'BUG' });
+  });
+
   test(`${name}: encodings`, () => {
     fc.assert(
       fc.property(

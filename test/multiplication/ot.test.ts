@@ -294,6 +294,26 @@ test('of many uses in flight that each test a bit of Δ, none is answered after 
   }
 });
 
+test('nothing is opened for a set-up that was voided meanwhile', async () => {
+  using setups = fresh();
+  const { bob, pair } = setups;
+  const before = Secret.live;
+  let letGo = () => {};
+  const held: Compute = async (job, input) => {
+    const output = await compute(job, input);
+    await new Promise<void>((resolve) => {
+      letGo = resolve;
+    });
+    return output;
+  };
+  const opened = bob.open(use('bob', 'charlie', { compute: held }));
+  const [i] = withBit(pair.delta, 1);
+  assert.equal(await bob.respond(use('bob', 'alice'), testing(i!, pair), INPUTS), undefined);
+  letGo();
+  await assert.rejects(opened, VOID);
+  assert.equal(Secret.live, before - 2);
+});
+
 test('a first message of another session, step or pair is refused, and voids', async () => {
   const cases: ((opened: Opened, bob: OtSetup) => Promise<unknown>)[] = [
     ({ message1 }, bob) => bob.respond(use('bob', 'alice', { sid: randomBytes(32) }), message1, INPUTS),
