@@ -21,7 +21,7 @@ const curve = curveByName('P-256');
 const policy = parsePolicy({ threshold: 2, of: PARTIES }, PARTIES);
 
 const made: Homes[] = [];
-function newHomes(parties: readonly PartyName[] = PARTIES, by: MultiplicationName = 'paillier'): Homes {
+function newHomes(parties: readonly PartyName[] = PARTIES, by: MultiplicationName = 'ot'): Homes {
   const all = parties.length === 2;
   const homes = new Homes(parties, {
     curve,
@@ -101,7 +101,7 @@ const failing =
   };
 
 describe('a key lives', async () => {
-  const homes = newHomes();
+  const homes = newHomes(PARTIES, 'paillier');
   const sharing = await generate(homes);
 
   test('it is confirmed and set up everywhere', async () => {
