@@ -10,7 +10,13 @@ import { STEPS } from '#src/party/events.js';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const read = (path: string): string => readFileSync(join(root, path), 'utf8');
 
-const DOCUMENTS = ['README.md', 'docs/protocol.md', 'docs/security.md', 'docs/reliability.md', 'docs/dependencies.md'];
+const DOCUMENTS = [
+  'README.md',
+  'docs/protocol.md',
+  'docs/security.md',
+  'docs/reliability.md',
+  'docs/dependencies.md',
+];
 const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.ts'))
   .map((name) => ({ name, text: read(join('src', name)) }));

@@ -239,14 +239,22 @@ export class Table {
     cases: ReadonlyMap<PartyName, Falsified | undefined>,
     { covered }: { readonly covered: boolean },
   ): readonly Row[] {
-    const changed = [...cases].filter((entry): entry is [PartyName, Falsified] => entry[1]?.changed === true);
+    const differing = [...cases].filter(
+      (entry): entry is [PartyName, Falsified] => entry[1]?.changed === true,
+    );
+    const isUnseen = ({ value, fits }: Falsified) =>
+      fits && BASE_TRANSFERS.test(printField(field)) && isPoints(value);
+    // What one receiver sees and another cannot goes to the former only.
+    const seen = differing.filter(([, falsified]) => !isUnseen(falsified));
+    const changed = seen.length > 0 ? seen : differing;
     if (changed.length === 0) {
       counts.unchanged += 1;
       return [];
     }
-    const codesOf = ({ value, fits, nobody }: Falsified): readonly ErrorCode[] => {
+    const codesOf = (falsified: Falsified): readonly ErrorCode[] => {
+      const { fits, nobody } = falsified;
       if (!fits) return ['PROTOCOL'];
-      if (BASE_TRANSFERS.test(printField(field)) && isPoints(value)) return [];
+      if (isUnseen(falsified)) return [];
       if (covered && CLAIMS.test(printField(field))) return [];
       return nobody || (field.part === 'broadcast' && !covered) ? ['EQUIVOCATION'] : ['PROTOCOL'];
     };
