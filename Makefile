@@ -86,4 +86,4 @@ bench: build
 
 clean:
 	rm -rf dist coverage
-	rm -f certs/*.pem
+	rm -f certs/*.pem certs/*.pem.new certs/*.csr

@@ -90,6 +90,14 @@ function usageError(program: Command, error: CommanderError): MpcError {
     return new MpcError('USAGE', `unknown command '${first}'`, {
       hint: `use one of: ${known.join(', ')}; see \`ecdsa-mpc --help\``,
     });
+  const command = program.commands.find((candidate) => candidate.name() === first);
+  const subcommands = command?.commands.map((each) => each.name()) ?? [];
+  const [second] = command?.args ?? [];
+  // A command that does something without a subcommand would call it an argument too many.
+  if (error.code === 'commander.excessArguments' && subcommands.length > 0 && !subcommands.includes(second!))
+    return new MpcError('USAGE', `unknown command '${second}'`, {
+      hint: `use one of: ${subcommands.join(', ')}; see \`ecdsa-mpc ${first} --help\``,
+    });
   // "error: <what>. <advice>" or "error: <what>\n(Did you mean <suggestion>?)"
   const [, what = '', advice = 'see `ecdsa-mpc --help`'] =
     /^error: (.*?)(?:\.?$|\. (.*?)\.?$|\n\((.*)\)$)/s.exec(error.message)?.filter(Boolean) ?? [];

@@ -3,22 +3,13 @@
  * is valid stays as it is, what is missing is made with the existing CA, and what is at fault is reported, never
  * replaced: it may be the only copy.
  */
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  type KeyObject,
-  webcrypto,
-  X509Certificate,
-} from 'node:crypto';
+import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { dirname } from 'node:path';
-import type { Extension } from '@peculiar/x509';
-import { randomBytes, toHex } from '../core/bytes.js';
 import { MpcError } from '../core/errors.js';
 import { displayPath, exists, makeFolder, PUBLIC, SECRET, writeNewFile } from '../files/files.js';
 import type { ClusterConfig, ClusterParty } from './cluster.js';
 import {
+  caKeyPath,
   certsInvocation,
   checkAuthority,
   checkKeyMatches,
@@ -26,12 +17,7 @@ import {
   readCertificate,
   readPrivateKey,
 } from './identity.js';
-
-const DAY_MILLIS = 24 * 60 * 60 * 1_000;
-const CA_DAYS = 3_650;
-const PARTY_DAYS = 825;
-/** Certificates begin in the past, so that machines whose clocks are a little behind accept them. */
-const CLOCK_SKEW_MILLIS = 60 * 60 * 1_000;
+import { isP256, issueAuthority, issueParty } from './issue.js';
 
 /** One file of the cluster after {@link makeCertificates}; `absent`: a private key that is kept elsewhere. */
 export interface CertificateFile {
@@ -49,9 +35,8 @@ interface Pair {
   readonly key: KeyObject | undefined;
 }
 
-/** The CA's own key: `rootCA-key.pem` beside `rootCA.pem`. Whoever holds it can admit parties to the cluster. */
-const caKeyPath = (cluster: ClusterConfig): string =>
-  `${cluster.caCertPath.replace(/\.(pem|crt|cer)$/, '')}-key.pem`;
+/** Does something that may throw; `undefined` when it threw a `CERTIFICATE` error, which is then reported elsewhere. */
+type Attempt = <T>(action: () => T) => T | undefined;
 
 /**
  * Makes the missing certificates and keys of `cluster`; running it again changes nothing. A certificate whose key
@@ -77,6 +62,20 @@ export async function makeCertificates(
   return files;
 }
 
+/**
+ * Makes the CA of `cluster` and nothing else, unless it is here already. Throws as {@link makeCertificates} does,
+ * and when certificates of parties are here that another CA must have issued.
+ */
+export async function makeAuthorityAlone(
+  cluster: ClusterConfig,
+  now = new Date(),
+): Promise<readonly CertificateFile[]> {
+  const found = inspectAuthority(cluster, now, (action) => action());
+  const issued = cluster.parties.find(({ certPath }) => exists(certPath));
+  if (found.certificate === undefined && issued !== undefined) throw orphan(cluster, issued);
+  return describe(found, found.certificate === undefined ? await makeAuthority(found, now) : found);
+}
+
 /** Throws `CERTIFICATE` when the CA exists but cannot sign the certificate missing at `path`. */
 function checkAbleToSign(cluster: ClusterConfig, authority: Pair, path: string): void {
   if (authority.certificate === undefined) return;
@@ -90,8 +89,6 @@ function checkAbleToSign(cluster: ClusterConfig, authority: Pair, path: string):
       hint: 'make the certificate with the tools that made the CA: this program signs with P-256 only',
     });
 }
-
-const isP256 = (key: KeyObject): boolean => key.asymmetricKeyDetails?.namedCurve === 'prime256v1';
 
 /** The files of a pair, before and after. */
 function describe(before: Pair, after: Pair): CertificateFile[] {
@@ -114,7 +111,7 @@ function inspect(
   now: Date,
 ): { authority: Pair; parties: { party: ClusterParty; pair: Pair }[] } {
   const faults: MpcError[] = [];
-  const attempt = <T>(action: () => T): T | undefined => {
+  const attempt: Attempt = (action) => {
     try {
       return action();
     } catch (error) {
@@ -123,12 +120,7 @@ function inspect(
       return undefined;
     }
   };
-  const authority = inspectPair(
-    cluster,
-    { certPath: cluster.caCertPath, keyPath: caKeyPath(cluster) },
-    (certificate) => checkAuthority(cluster, certificate, now),
-    attempt,
-  );
+  const authority = inspectAuthority(cluster, now, attempt);
   // A faulty CA makes everything below it look faulty too.
   if (faults.length > 0) throw allFaults(faults);
   const parties = cluster.parties.map((party) => ({
@@ -147,12 +139,21 @@ function inspect(
   return { authority, parties };
 }
 
+/** What is here of the CA; its faults go through `attempt`. */
+const inspectAuthority = (cluster: ClusterConfig, now: Date, attempt: Attempt): Pair =>
+  inspectPair(
+    cluster,
+    { certPath: cluster.caCertPath, keyPath: caKeyPath(cluster) },
+    (certificate) => checkAuthority(cluster, certificate, now),
+    attempt,
+  );
+
 /** The pair at these paths; its faults go through `attempt`. */
 function inspectPair(
   cluster: ClusterConfig,
   { certPath, keyPath }: Pick<Pair, 'certPath' | 'keyPath'>,
   check: (certificate: X509Certificate) => void,
-  attempt: <T>(action: () => T) => T | undefined,
+  attempt: Attempt,
 ): Pair {
   const certificate = attempt(() => {
     if (!exists(certPath)) return undefined;
@@ -192,98 +193,19 @@ function allFaults(faults: readonly MpcError[]): MpcError {
 /** Makes a CA certificate, and its key unless that is left from an interrupted run. */
 async function makeAuthority(pair: Pair, now: Date): Promise<Pair> {
   const key = pair.key ?? newKey(pair.keyPath);
-  const x509 = await loadX509();
-  const publicKey = await webPublicKey(key);
-  const tag = toHex(createHash('sha256').update(publicDer(key)).digest()).slice(0, 8);
-  // The subject differs from CA to CA, so that a mix-up reads as an unknown issuer and not as a bad signature.
-  const subject = `CN=ecdsa-mpc CA ${tag}`;
-  const certificate = await issue({
-    subject,
-    publicKey,
-    issuer: subject,
-    signingKey: key,
-    notBefore: new Date(now.getTime() - CLOCK_SKEW_MILLIS),
-    notAfter: new Date(now.getTime() + CA_DAYS * DAY_MILLIS),
-    extensions: [
-      new x509.BasicConstraintsExtension(true, 0, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.keyCertSign | x509.KeyUsageFlags.cRLSign, true),
-      await x509.SubjectKeyIdentifierExtension.create(publicKey),
-    ],
-  });
-  return { ...pair, key, certificate: writeCertificate(pair.certPath, certificate) };
+  return { ...pair, key, certificate: writeCertificate(pair.certPath, await issueAuthority(key, now)) };
 }
 
 /** Makes a party's certificate, and its key unless that is here already. */
 async function makePartyPair(party: ClusterParty, pair: Pair, authority: Pair, now: Date): Promise<Pair> {
-  const issuer = authority.certificate!;
   const key = pair.key ?? newKey(pair.keyPath);
-  const x509 = await loadX509();
-  const publicKey = await webPublicKey(key);
-  const certificate = await issue({
-    subject: `CN=${party.name}`,
-    publicKey,
-    issuer: new x509.X509Certificate(issuer.raw).subjectName,
-    signingKey: authority.key!,
-    notBefore: new Date(now.getTime() - CLOCK_SKEW_MILLIS),
-    notAfter: new Date(Math.min(now.getTime() + PARTY_DAYS * DAY_MILLIS, Date.parse(issuer.validTo))),
-    extensions: [
-      new x509.BasicConstraintsExtension(false, undefined, true),
-      new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
-      new x509.ExtendedKeyUsageExtension([
-        x509.ExtendedKeyUsage.serverAuth,
-        x509.ExtendedKeyUsage.clientAuth,
-      ]),
-      new x509.SubjectAlternativeNameExtension(alternativeNames(party)),
-      await x509.SubjectKeyIdentifierExtension.create(publicKey),
-      await x509.AuthorityKeyIdentifierExtension.create(await webPublicKey(authority.key!)),
-    ],
-  });
+  const signer = { certificate: authority.certificate!, key: authority.key! };
+  const certificate = await issueParty(party, key, signer, { now });
   return { ...pair, key, certificate: writeCertificate(pair.certPath, certificate) };
 }
 
-/** The party's name, `localhost`, and the host that its peers dial. */
-function alternativeNames({ name, host }: ClusterParty): { type: 'dns' | 'ip'; value: string }[] {
-  const isIp = host.includes(':') || /^[\d.]+$/.test(host);
-  const names = new Set([name, 'localhost', ...(isIp ? [] : [host])]);
-  return [
-    ...[...names].map((value) => ({ type: 'dns' as const, value })),
-    ...(isIp ? [{ type: 'ip' as const, value: host }] : []),
-  ];
-}
-
-/** @peculiar/x509, loaded here only: it takes half a second. */
-async function loadX509() {
-  await import('reflect-metadata');
-  return import('@peculiar/x509');
-}
-
-interface Issuance {
-  readonly subject: string;
-  readonly publicKey: webcrypto.CryptoKey;
-  readonly issuer: import('@peculiar/x509').Name | string;
-  readonly signingKey: KeyObject;
-  readonly notBefore: Date;
-  readonly notAfter: Date;
-  readonly extensions: Extension[];
-}
-
-/** A signed certificate with a random serial number, as PEM. */
-async function issue({ signingKey, ...fields }: Issuance): Promise<string> {
-  const x509 = await loadX509();
-  const serial = randomBytes(16);
-  // RFC 5280 §4.1.2.2: positive, and DER puts no zero byte before it.
-  serial[0] = (serial[0]! & 0x3f) | 0x40;
-  const certificate = await x509.X509CertificateGenerator.create({
-    ...fields,
-    serialNumber: toHex(serial),
-    signingAlgorithm: { name: 'ECDSA', hash: 'SHA-256' },
-    signingKey: await webPrivateKey(signingKey),
-  });
-  return `${certificate.toString('pem')}\n`;
-}
-
 /** A new P-256 key, written to `path` (PKCS#8, readable by its owner only). */
-function newKey(path: string): KeyObject {
+export function newKey(path: string): KeyObject {
   const { privateKey } = generateKeyPairSync('ec', {
     namedCurve: 'P-256',
     privateKeyEncoding: { type: 'pkcs8', format: 'pem' },
@@ -299,13 +221,3 @@ function writeCertificate(path: string, pem: string): X509Certificate {
   writeNewFile(path, pem, PUBLIC);
   return new X509Certificate(pem);
 }
-
-const P256 = { name: 'ECDSA', namedCurve: 'P-256' } as const;
-
-const publicDer = (key: KeyObject): Buffer => createPublicKey(key).export({ type: 'spki', format: 'der' });
-
-const webPublicKey = (key: KeyObject): Promise<webcrypto.CryptoKey> =>
-  webcrypto.subtle.importKey('spki', publicDer(key), P256, true, ['verify']);
-
-const webPrivateKey = (key: KeyObject): Promise<webcrypto.CryptoKey> =>
-  webcrypto.subtle.importKey('pkcs8', key.export({ type: 'pkcs8', format: 'der' }), P256, false, ['sign']);

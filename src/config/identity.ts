@@ -32,18 +32,41 @@ export const certsInvocation = (cluster: ClusterConfig): string =>
     ? '`make certs`'
     : `\`ecdsa-mpc certs --config ${displayPath(cluster.path)}\``;
 
+/** A command of this program for this cluster, as the user would type it. */
+export const invocation = (cluster: ClusterConfig, command: string): string =>
+  `\`ecdsa-mpc ${command}${cluster.path === resolve('cluster.json') ? '' : ` --config ${displayPath(cluster.path)}`}\``;
+
+/** The CA's own key: `rootCA-key.pem` beside `rootCA.pem`. Whoever holds it can admit parties to the cluster. */
+export const caKeyPath = (cluster: ClusterConfig): string =>
+  `${cluster.caCertPath.replace(/\.(pem|crt|cer)$/, '')}-key.pem`;
+
 const fault = (message: string, hint: string, cause?: unknown): MpcError =>
   new MpcError('CERTIFICATE', message, { hint, cause });
 
+/** Whether `path` is one of the files that the cluster file names, or the CA's key. */
+const belongsTo = (cluster: ClusterConfig, path: string): boolean =>
+  [
+    cluster.caCertPath,
+    caKeyPath(cluster),
+    ...cluster.parties.flatMap(({ certPath, keyPath }) => [certPath, keyPath]),
+  ].includes(path);
+
 /** How to replace the file at `path`, which this program never does by itself. */
 const replaceHint = (cluster: ClusterConfig, path: string): string =>
-  `delete ${displayPath(path)} and run ${certsInvocation(cluster)} on the machine that holds the CA's key`;
+  belongsTo(cluster, path)
+    ? `delete ${displayPath(path)} and run ${certsInvocation(cluster)} on the machine that holds the CA's key`
+    : `have ${invocation(cluster, 'certs sign')} make another on the machine that holds the CA's key`;
 
-const fingerprintOf = (certificate: X509Certificate): string =>
+/** How the party `name` gets its next certificate. */
+export const renewHint = (cluster: ClusterConfig, name: PartyName): string =>
+  `renew it: ${invocation(cluster, `certs request --self ${name}`)} here, \`certs sign\` on the machine that holds the CA's key, \`certs install\` here`;
+
+/** SHA-256 of a certificate (DER), 64 lower-case hex digits. */
+export const fingerprintOf = (certificate: X509Certificate): string =>
   certificate.fingerprint256.replaceAll(':', '').toLowerCase();
 
 /** `2027-03-01` of a certificate's date. */
-const certificateDate = (text: string): string => new Date(text).toISOString().slice(0, 10);
+export const certificateDate = (text: string): string => new Date(text).toISOString().slice(0, 10);
 
 /** The one certificate in the PEM file at `path`; throws `CERTIFICATE`. */
 export function readCertificate(cluster: ClusterConfig, path: string): X509Certificate {
@@ -69,10 +92,10 @@ function decoded(certificate: X509Certificate): X509Certificate {
 }
 
 /** Throws `CERTIFICATE` unless `now` lies within the certificate's validity. */
-function checkDates(cluster: ClusterConfig, path: string, certificate: X509Certificate, now: Date): void {
+function checkDates(path: string, certificate: X509Certificate, now: Date, expiredHint: string): void {
   const { validFrom, validTo } = certificate;
   if (now.getTime() > Date.parse(validTo))
-    throw fault(`${displayPath(path)} expired on ${certificateDate(validTo)}`, replaceHint(cluster, path));
+    throw fault(`${displayPath(path)} expired on ${certificateDate(validTo)}`, expiredHint);
   if (now.getTime() < Date.parse(validFrom))
     throw fault(
       `${displayPath(path)} is not valid before ${certificateDate(validFrom)}`,
@@ -88,7 +111,7 @@ export function checkAuthority(cluster: ClusterConfig, authority: X509Certificat
       `${displayPath(path)} is not a root CA certificate`,
       "name the certificate of the CA that issued the parties' certificates as ca_cert",
     );
-  checkDates(cluster, path, authority, now);
+  checkDates(path, authority, now, replaceHint(cluster, path));
 }
 
 /**
@@ -107,7 +130,7 @@ export function checkPartyCertificate(
   const hint = replaceHint(cluster, path);
   if (!certificate.checkIssued(authority) || !certificate.verify(authority.publicKey))
     throw fault(`${shown} was not issued by the CA of ${displayPath(cluster.caCertPath)}`, hint);
-  checkDates(cluster, path, certificate, now);
+  checkDates(path, certificate, now, `${hint}; or ${renewHint(cluster, party.name)}`);
   const names = cluster.parties.map(({ name }) => name).filter((name) => isNamed(certificate, name));
   if (!names.includes(party.name)) {
     const whose = names.length === 0 ? 'names no party of this cluster' : `is ${names.join(' and ')}'s`;
@@ -130,7 +153,11 @@ const isNamed = (certificate: X509Certificate, name: string): boolean =>
   certificate.checkHost(name, { subject: 'never', wildcards: false }) !== undefined;
 
 /** The private key in the PEM file at `path`, which nobody but its owner may read; throws `CERTIFICATE`. */
-export function readPrivateKey(cluster: ClusterConfig, path: string): KeyObject {
+export function readPrivateKey(
+  cluster: ClusterConfig,
+  path: string,
+  hint = replaceHint(cluster, path),
+): KeyObject {
   const pem = readText(path, {
     code: 'CERTIFICATE',
     hint: `run ${certsInvocation(cluster)}, or copy the key here from the machine that made it`,
@@ -140,7 +167,7 @@ export function readPrivateKey(cluster: ClusterConfig, path: string): KeyObject 
   try {
     return createPrivateKey(pem);
   } catch (error) {
-    throw fault(`${shown} is not a PEM private key without passphrase`, replaceHint(cluster, path), error);
+    throw fault(`${shown} is not a PEM private key without passphrase`, hint, error);
   }
 }
 

@@ -192,18 +192,48 @@ export function writeNewFile(path: string, contents: string | Uint8Array, mode: 
 
 /** Writes a secret file, in place of the one that may stand there; throws `FILE` when it cannot, and keeps the old. */
 export function replaceFile(path: string, contents: Uint8Array): void {
+  putInPlace(path, contents, SECRET);
+}
+
+/**
+ * Writes a file in place of the one that may stand there, which gets the name `kept`, if that is given. At no moment
+ * is there neither. Throws `FILE` when it cannot, or when `kept` is taken; then the old one is still in its place.
+ */
+export function putInPlace(path: string, contents: string | Uint8Array, mode: number, kept?: string): void {
+  if (kept !== undefined) checkFree(kept);
   try {
-    const temporary = writeTemporary(path, contents, SECRET);
+    const temporary = writeTemporary(path, contents, mode);
     try {
-      fs.renameSync(temporary, path);
+      moveOver(temporary, path, kept);
     } catch (error) {
       fs.rmSync(temporary, { force: true });
       throw error;
     }
-    syncFolder(dirname(path));
   } catch (error) {
     throw fileError(path, error, 'FILE', 'make room and see that this user may write there');
   }
+}
+
+/** Gives the file at `from` the name `path`; what has that name gets `kept`, if that is given. Throws `FILE`. */
+export function moveInPlace(from: string, path: string, kept?: string): void {
+  if (kept !== undefined) checkFree(kept);
+  try {
+    moveOver(from, path, kept);
+  } catch (error) {
+    throw fileError(path, error, 'FILE', 'see that this user may write there');
+  }
+}
+
+/** Throws `FILE` when something stands at `path`. Only a better message: whoever takes the name checks again. */
+function checkFree(path: string): void {
+  if (exists(path))
+    throw new MpcError('FILE', `${displayPath(path)} exists already`, { hint: 'move it away' });
+}
+
+function moveOver(from: string, path: string, kept: string | undefined): void {
+  if (kept !== undefined && exists(path)) fs.linkSync(path, kept);
+  fs.renameSync(from, path);
+  syncFolder(dirname(path));
 }
 
 /** Removes the file at `path`, durably; throws `FILE` when it cannot. */

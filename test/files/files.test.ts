@@ -19,6 +19,8 @@ import {
   displayPath,
   MAX_FILE_BYTES,
   makeFolder,
+  moveInPlace,
+  putInPlace,
   readBytes,
   readMessage,
   readText,
@@ -63,6 +65,36 @@ test('a file set aside keeps its content, and takes no name that is in use', () 
   writeFileSync(path, 'two');
   assert.throws(() => setAside(path, kept), { code: 'FILE', message: `${kept} exists already` });
   assert.deepEqual([readFileSync(path, 'utf8'), readFileSync(kept, 'utf8')], ['two', 'one']);
+});
+
+test('a file put or moved in place of another leaves it under its new name, or where it was', () => {
+  const [path, kept, next] = ['current.pem', 'kept.pem', 'next.pem'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+  ];
+  putInPlace(path, 'one', SECRET, kept);
+  assert.equal(existsSync(kept), false);
+  putInPlace(path, 'two', SECRET, kept);
+  assert.deepEqual(
+    [path, kept].map((name) => readFileSync(name, 'utf8')),
+    ['two', 'one'],
+  );
+  assert.throws(() => putInPlace(path, 'three', SECRET, kept), { message: `${kept} exists already` });
+  writeFileSync(next, 'four');
+  assert.throws(() => moveInPlace(next, path, kept), { message: `${kept} exists already` });
+  assert.deepEqual(
+    [path, next].map((name) => readFileSync(name, 'utf8')),
+    ['two', 'four'],
+  );
+  rmSync(kept);
+  moveInPlace(next, path, kept);
+  assert.deepEqual(
+    [path, kept].map((name) => readFileSync(name, 'utf8')),
+    ['four', 'two'],
+  );
+  assert.equal(existsSync(next), false);
+  assert.throws(() => moveInPlace(next, path), { code: 'FILE' });
 });
 
 test('failures say which file and why', () => {

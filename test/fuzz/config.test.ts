@@ -1,15 +1,18 @@
 /** cluster.json, certificates, TLS keys and durations as users may have them: read, or refused with the right code. */
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import fc from 'fast-check';
 import { leaves, parsePolicy } from '#src/access/policy.js';
+import { makeAuthorityAlone } from '#src/config/certs.js';
 import { loadCluster } from '#src/config/cluster.js';
 import { MAX_DURATION_MILLIS, parseDuration } from '#src/config/duration.js';
 import { loadIdentity, readCertificate, readPrivateKey } from '#src/config/identity.js';
+import { signRequest } from '#src/config/requests.js';
 import { MpcError } from '#src/core/errors.js';
+import { OPENSSL_REQUEST, requestFor, SPELT_OUT_REQUEST } from '../support/certificate-requests.js';
 import { TestAuthority } from '../support/certs.js';
 import { cases, refusalWith, spoiledData, spoiledText, unlessRefused } from '../support/fuzz.js';
 import { spoiledPem } from '../support/fuzz-pem.js';
@@ -175,4 +178,38 @@ test('spoiled certificates and TLS keys are refused with CERTIFICATE, or fit tog
     cases(150),
   );
   for (const [what, count] of Object.entries(seen)) assert.ok(count > 0, `no ${what} was read`);
+});
+
+test('a spoiled certificate request is refused with CERTIFICATE, or gets a certificate of its party alone', async () => {
+  mkdirSync(join(folder, 'signing'));
+  const config = loadCluster(put('signing/cluster.json', JSON.stringify(cluster)));
+  await makeAuthorityAlone(config);
+  const dns = (...names: string[]) => names.map((value) => ({ type: 'dns' as const, value }));
+  const requests = [
+    OPENSSL_REQUEST,
+    SPELT_OUT_REQUEST,
+    await requestFor({ names: dns('bob'), subject: 'CN=bob' }),
+    await requestFor({ names: dns('alice', 'bob') }),
+  ];
+  let signed = 0;
+  await fc.assert(
+    fc.asyncProperty(spoiledPem([OPENSSL_REQUEST, ...requests]), async (pem) => {
+      const path = put('request.csr', Buffer.from(pem, 'latin1'));
+      const out = join(folder, 'signed.pem');
+      rmSync(out, { force: true });
+      try {
+        await signRequest(config, path, { out });
+      } catch (error) {
+        assert.ok(refusalWith('CERTIFICATE')(error), error as Error);
+        assert.equal(existsSync(out), false);
+        return;
+      }
+      signed += 1;
+      const { subjectAltName, ca } = readCertificate(config, out);
+      assert.match(subjectAltName ?? '', /^DNS:(alice|bob), DNS:localhost, IP Address:127\.0\.0\.1$/);
+      assert.equal(ca, false);
+    }),
+    cases(150),
+  );
+  assert.ok(signed > 0);
 });
