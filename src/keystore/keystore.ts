@@ -13,8 +13,9 @@
  * state before a change or after it, and at most files to erase, which the manifest condemns. Changes are durable
  * when they return. What cannot be read is never overwritten, nor deleted.
  *
- * An attacker who can write to the folder can put back a whole earlier state of it: nothing in it shows that.
- * Protocols do not rely on it, but for this: an erased share that comes back that way is an old share again.
+ * An attacker who can write to the folder can put back an earlier state of it, or of a key in it: nothing in it shows
+ * that. Protocols do not rely on it, but for this: what was erased comes back that way, an old share as an old share,
+ * and a set-up that a failed check had made void as one that can be used.
  */
 import { join } from 'node:path';
 import { concatBytes, equalBytes, fromHex, Secret, toHex } from '../core/bytes.js';
@@ -23,12 +24,14 @@ import { invariant, MpcError, type PartyName } from '../core/errors.js';
 import {
   displayPath,
   exists,
+  fileError,
   isTemporary,
   listFolder,
   makeFolder,
   removeFile,
   replaceFile,
   SECRET,
+  syncFolder,
   writeNewFile,
 } from '../files/files.js';
 import { checkPrivateFile, checkPrivateFolder, eraseFile, readPrivate } from '../files/private.js';
@@ -44,7 +47,7 @@ import {
   type ScryptCost,
   unlock,
 } from './header.js';
-import { takeLock } from './lock.js';
+import { type Lock, takeLock } from './lock.js';
 import {
   type BackupRecord,
   decodeManifest,
@@ -114,7 +117,7 @@ export class Keystore implements Disposable {
     readonly folder: string,
     readonly party: PartyName,
     private readonly fileKey: Secret,
-    private readonly lock: Disposable,
+    private readonly lock: Lock,
   ) {}
 
   /**
@@ -309,6 +312,8 @@ export class Keystore implements Disposable {
     invariant(!this.#disposed, 'a closed keystore was used');
     const known = this.#manifests.get(toHex(keyId));
     if (known !== undefined) return known;
+    // What a process has put in place and not made durable before it ended, peers will be told of as stored.
+    this.#syncFolder();
     const manifest = this.#readManifest(keyId);
     if (manifest !== undefined) this.#manifests.set(toHex(keyId), manifest);
     return manifest;
@@ -377,6 +382,14 @@ export class Keystore implements Disposable {
     }
   }
 
+  #syncFolder(): void {
+    try {
+      syncFolder(this.folder);
+    } catch (error) {
+      throw fileError(this.folder, error, 'FILE', 'see that its disk is sound');
+    }
+  }
+
   #shown(file: string): string {
     return displayPath(join(this.folder, file));
   }
@@ -398,6 +411,7 @@ export class Keystore implements Disposable {
 
   /** Makes `manifest` the state of its key. */
   #write(manifest: Manifest): void {
+    this.lock.check();
     const { keyId } = manifest;
     this.#manifests.delete(toHex(keyId));
     this.#writeFile(keyId, manifestFile(keyId), encodeManifest(manifest));

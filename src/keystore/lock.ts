@@ -11,7 +11,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { invariant, MpcError } from '../core/errors.js';
-import { displayPath, fileError, SECRET, writeTemporary } from '../files/files.js';
+import { displayPath, fileError, listFolder, SECRET, writeTemporary } from '../files/files.js';
 import { readPrivate } from '../files/private.js';
 
 const holderSchema = z.strictObject({
@@ -137,8 +137,17 @@ function make(folder: string, number: number): boolean {
   }
 }
 
+/** The lock of a folder, held by this process until it is disposed. */
+export interface Lock extends Disposable {
+  /**
+   * Throws `FILE` when another process has taken it all the same: in a container that sees other processes than this
+   * one does, or since a user has deleted it.
+   */
+  check(): void;
+}
+
 /** Takes the lock if it is free; `undefined` when somebody else was faster. */
-function tryToTake(folder: string): Disposable | undefined {
+function tryToTake(folder: string): Lock | undefined {
   const last = lockNumbers(folder).at(-1) ?? 0;
   if (last > 0) checkFree(folder, join(folder, lockName(last)));
   const own = last + 1;
@@ -151,7 +160,18 @@ function tryToTake(folder: string): Disposable | undefined {
     return undefined;
   }
   for (const number of numbers) if (number < own) rmSync(join(folder, lockName(number)), { force: true });
-  return { [Symbol.dispose]: () => release(path) };
+  return { check: () => checkHeld(folder, own), [Symbol.dispose]: () => release(path) };
+}
+
+function checkHeld(folder: string, own: number): void {
+  if (Math.max(...listFolder(folder).map(numberOf)) === own) return;
+  throw new MpcError(
+    'FILE',
+    `${displayPath(folder)} has been taken over by another process, or its lock deleted`,
+    {
+      hint: 'nothing was changed: see that one process at a time uses the folder, and start again',
+    },
+  );
 }
 
 function release(path: string): void {
@@ -163,7 +183,7 @@ function release(path: string): void {
 }
 
 /** Takes the lock of `folder` until it is disposed; throws `FILE` when a running process holds it. */
-export function takeLock(folder: string): Disposable {
+export function takeLock(folder: string): Lock {
   try {
     for (let tries = 0; tries < MAX_TRIES; tries++) {
       const lock = tryToTake(folder);

@@ -157,7 +157,7 @@ export function settleOn(
   resources: Resources,
   id: string,
   use: KeyUse,
-  sharing: Sharing,
+  keyId: Uint8Array,
   stored: readonly StoredSharing[],
 ): Promise<Settled> {
   const session: Session = {
@@ -165,12 +165,11 @@ export function settleOn(
     operation: use.operation,
     parties: use.parties,
     rounds: settleRounds,
-    keyId: sharing.keyId,
+    keyId,
     sharings: stored,
     ...(use.request && { descriptor: signingTerms(use.request) }),
   };
-  const everyone = use.parties.length === sharing.parties.length;
-  return open(resources, session, (run) => settle(run, stored, { everyone }));
+  return open(resources, session, (run) => settle(run, stored));
 }
 
 /** Set-up among `parties`, who hold the sharing. The caller disposes it. */

@@ -5,7 +5,7 @@
  */
 import { policyBytes } from '../access/policy.js';
 import { equalBytes } from '../core/bytes.js';
-import { invariant, type PartyName } from '../core/errors.js';
+import { invariant, MpcError, type PartyName } from '../core/errors.js';
 import type { Keystore, NewSetup, SetupInfo, SharingInfo, StoredKey } from '../keystore/keystore.js';
 import { type KeyShare, printId, type Sharing } from '../protocol/key-share.js';
 import { type SharingState, sharingState } from '../protocol/refresh.js';
@@ -45,6 +45,8 @@ export class StoredKeys {
   readonly #keystore: Keystore;
   readonly #resources: Resources;
   readonly #tell: (event: StoredKeyEvent) => void;
+  /** Keys of which this party may be confirming a sharing just now. */
+  readonly #confirming = new Set<string>();
 
   constructor({ keystore, resources, tell }: StoredKeysOptions) {
     this.#keystore = keystore;
@@ -70,7 +72,8 @@ export class StoredKeys {
   /** Signs; the verified DER signature to receivers, `undefined` to the other signers. */
   async sign(name: string, keyId: Uint8Array, request: SigningRequest): Promise<Uint8Array | undefined> {
     const use: KeyUse = { operation: 'sign', parties: request.quorum, request };
-    const { sharing, setup } = await this.#settle(name, keyId, use);
+    const settle = () => this.#settle(name, keyId, use);
+    const { sharing, setup } = await (this.#mayConfirm(keyId, use) ? this.#alone(keyId, settle) : settle());
     using pairwise = setup
       ? this.#loadSetup(sharing, setup)
       : await this.#setUp(name, sharing, request.quorum);
@@ -85,6 +88,14 @@ export class StoredKeys {
    * old one still in force; what it throws ends the refresh, and nothing is lost.
    */
   async refresh(
+    name: string,
+    keyId: Uint8Array,
+    beforeConfirming?: (share: KeyShare) => Promise<void>,
+  ): Promise<Sharing> {
+    return await this.#alone(keyId, () => this.#refresh(name, keyId, beforeConfirming));
+  }
+
+  async #refresh(
     name: string,
     keyId: Uint8Array,
     beforeConfirming?: (share: KeyShare) => Promise<void>,
@@ -104,10 +115,37 @@ export class StoredKeys {
     return refreshed;
   }
 
+  /**
+   * Runs what may confirm one of several sharings of a key, and throws `USAGE` while another such operation runs: two
+   * could confirm siblings, and where they end in another order, parties erase each what the others keep.
+   */
+  async #alone<T>(keyId: Uint8Array, act: () => Promise<T>): Promise<T> {
+    const key = printId(keyId);
+    if (this.#confirming.has(key))
+      throw new MpcError('USAGE', `a new sharing of the key ${key} is being confirmed`, {
+        hint: 'wait until that has ended, and start again',
+      });
+    this.#confirming.add(key);
+    try {
+      return await act();
+    } finally {
+      this.#confirming.delete(key);
+    }
+  }
+
+  /** Whether settling may confirm one of several sharings: all parties of the key take part. */
+  #mayConfirm(keyId: Uint8Array, { parties }: KeyUse): boolean {
+    const { sharings } = this.#stored(keyId);
+    const isAll = ({ sharing }: SharingInfo) => sharing.parties.every((party) => parties.includes(party));
+    return sharings.length > 1 && sharings.some(isAll);
+  }
+
   async #complete(name: string): Promise<Sharing | undefined> {
     const all = this.#keystore.keys().flatMap(({ sharings }) => sharings);
-    const find = (shid: Uint8Array) => all.find(({ sharing }) => equalBytes(sharing.shid, shid));
-    const pending = all.filter((info) => isPending(info) && this.#fits(info.sharing));
+    // Whoever names another sharing here, such as a refreshed one, or one that has further parties, gets none confirmed.
+    const generated = all.filter(({ sharing }) => sharing.epoch === 0 && this.#fits(sharing));
+    const find = (shid: Uint8Array) => generated.find(({ sharing }) => equalBytes(sharing.shid, shid));
+    const pending = generated.filter(isPending);
     const shid = await complete(this.#resources, name, {
       pending: pending.map(({ sharing }) => sharing.shid),
       holds: (wanted) => find(wanted) !== undefined,
@@ -138,12 +176,13 @@ export class StoredKeys {
       (info): StoredSharing => ({
         epoch: info.sharing.epoch,
         shid: info.sharing.shid,
+        parties: info.sharing.parties,
         confirmed: info.confirmed,
         pending: isPending(info),
         setups: this.#usable(info, use.parties),
       }),
     );
-    const settled = await settleOn(this.#resources, name, use, newestOf(key).sharing, stored);
+    const settled = await settleOn(this.#resources, name, use, keyId, stored);
     const info = sharingOf(key, settled.shid);
     if (settled.confirmed) this.#keystore.confirmSharing(keyId, settled.shid);
     this.#tell({ kind: 'settled', sharing: info.sharing, set: settled.setup !== undefined });

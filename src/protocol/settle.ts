@@ -6,13 +6,15 @@
 import { z } from 'zod';
 import { equalBytes } from '../core/bytes.js';
 import { bytesField } from '../core/codec.js';
-import { invariant, MpcError } from '../core/errors.js';
+import { invariant, MpcError, type PartyName } from '../core/errors.js';
 import { hash } from '../core/transcript.js';
 import type { AnyRound, HeldSharing, Run } from '../rounds/run.js';
 import { broadcastRound, confirmRound } from '../rounds/run.js';
 
 /** A sharing that this party has stored. */
 export interface StoredSharing extends HeldSharing {
+  /** All parties of the key under this sharing. */
+  readonly parties: readonly PartyName[];
   /** Whether this party has once held the confirmations of all n parties. */
   readonly confirmed: boolean;
   /** Whether nobody may use it before it is confirmed: the key is new. */
@@ -60,16 +62,13 @@ const includes = (list: readonly Uint8Array[], id: Uint8Array): boolean =>
   list.some((other) => equalBytes(other, id));
 
 /**
- * Settles on one of `stored`, which the session's hellos have listed. With `everyone`, the participants are all
- * parties of the key, and a sharing that one of them has not seen confirmed is confirmed by all once more.
+ * Settles on one of `stored`, which the session's hellos have listed. Where the participants are all parties of the
+ * key, a sharing that one of them has not seen confirmed is confirmed by all once more.
  */
-export async function settle(
-  run: Run,
-  stored: readonly StoredSharing[],
-  { everyone }: { readonly everyone: boolean },
-): Promise<Settled> {
+export async function settle(run: Run, stored: readonly StoredSharing[]): Promise<Settled> {
   const chosen = stored.find(({ shid }) => run.sharing && equalBytes(shid, run.sharing.shid));
   invariant(chosen, 'the session chose a sharing that this party does not hold');
+  const everyone = chosen.parties.every((party) => run.parties.includes(party));
   if (chosen.pending && !everyone) throw pendingError();
   const { shid } = chosen;
   const own = { confirmed: chosen.confirmed, setups: chosen.setups.slice(0, MAX_SETUPS) };

@@ -16,7 +16,7 @@ export const PROTOCOL_VERSION = 1;
 
 export const NONCE_BYTES = 32;
 
-/** Most sharings that a hello lists: a party with more lists its newest. */
+/** Most sharings that a hello lists. */
 export const MAX_SHARINGS = 64;
 
 /** Most participants of a session. */

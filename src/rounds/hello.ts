@@ -55,17 +55,22 @@ export function chooseSharing(hellos: PeerMap<HelloFrame>): HeldSharing | undefi
   });
 }
 
-/** Who is to blame for having no sharing in common: whoever missed a refresh that the others have completed. */
+/**
+ * Why there is no sharing in common: some have missed a refresh that the others say they have completed. A peer that
+ * lies about it must not bring anybody to delete a share, so the hint tells whose word it is.
+ */
 function explainLists(hellos: PeerMap<HelloFrame>): string {
   const held = [...hellos]
     .map(([party, { sharings }]) => ({ party, all: sharings.map(({ epoch }) => epoch) }))
     .filter(({ all }) => all.length > 0);
   const oldestKept = Math.max(...held.map(({ all }) => Math.min(...all)));
   const behind = held.filter(({ all }) => Math.max(...all) < oldestKept).map(({ party }) => party);
+  const ahead = held.filter(({ all }) => Math.min(...all) === oldestKept).map(({ party }) => party);
   if (behind.length === 0) return 'recover the missing share from its newest backup';
   return (
-    `what ${behind.join(' and ')} holds is older than epoch ${oldestKept} and good for nothing any more: a state ` +
-    `folder restored from an old copy, or a backup from before a refresh; recover a share of epoch ${oldestKept}`
+    `what ${behind.join(' and ')} holds is older than epoch ${oldestKept}, and by the word of ${ahead.join(' and ')} ` +
+    'of no use any more: a state folder restored from an old copy, or a backup from before a refresh; recover a ' +
+    `share of epoch ${oldestKept}, and delete nothing before that works`
   );
 }
 

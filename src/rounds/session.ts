@@ -72,10 +72,17 @@ function helloOf(options: SessionOptions): HelloFrame {
     operation: options.operation,
     version: PROTOCOL_VERSION,
     descriptor: { ...options.descriptor, parties: options.parties.join(', ') },
-    sharings: (options.sharings ?? []).slice(0, MAX_SHARINGS).map(({ epoch, shid }) => ({ epoch, shid })),
+    sharings: listed(options.sharings ?? []).map(({ epoch, shid }) => ({ epoch, shid })),
     nonce: options.random(NONCE_BYTES),
   };
 }
+
+/**
+ * The newest of `held`, and always the oldest: that one all have confirmed. After many refreshes that were cut off it
+ * may be the only one that all hold.
+ */
+const listed = (held: readonly HeldSharing[]): readonly HeldSharing[] =>
+  held.length <= MAX_SHARINGS ? held : [...held.slice(0, MAX_SHARINGS - 1), ...held.slice(-1)];
 
 const runOptions = ({ random, compute, progress }: SessionOptions) => ({
   random,

@@ -308,7 +308,7 @@ async function assertTooOld(parties: readonly string[], ...args: string[]): Prom
     assert.match(stderr, /alice holds [0-9a-f]{12} \(epoch 0\); bob holds [0-9a-f]{12} \(epoch 1\)/);
     assert.match(
       stderr,
-      /hint: what alice holds is older than epoch 1 .*restored from an old copy, or a backup from/,
+      /hint: what alice holds is older than epoch 1, .*restored from an old copy, or a backup from/,
     );
   }
 }

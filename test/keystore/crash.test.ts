@@ -1,6 +1,7 @@
 /** Every change, interrupted at every call that changes the disk: the state before it is left, or the one after it. */
 import assert from 'node:assert/strict';
 import { cpSync, readdirSync, truncateSync } from 'node:fs';
+import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { Secret } from '#src/core/bytes.js';
@@ -154,6 +155,48 @@ test('what is erased is overwritten first, and on disk, before its name goes', a
       assert.ok(zeros.length > 100 && zeros.every((byte) => byte === 0));
     }
   }
+});
+
+/** Whether opening the folder syncs it. */
+async function isSyncedByOpening(folder: string): Promise<boolean> {
+  const fs = createRequire(import.meta.url)('node:fs') as typeof import('node:fs');
+  const { openSync, fsyncSync } = fs;
+  let handle = -1;
+  let synced = false;
+  fs.openSync = (path, ...rest) => {
+    const opened = openSync(path, ...rest);
+    if (path === folder) handle = opened;
+    return opened;
+  };
+  fs.fsyncSync = (which) => {
+    fsyncSync(which);
+    synced ||= which === handle;
+  };
+  syncBuiltinESMExports();
+  try {
+    using _keystore = await openKeystore(folder, { create: false });
+    return synced;
+  } finally {
+    Object.assign(fs, { openSync, fsyncSync });
+    syncBuiltinESMExports();
+  }
+}
+
+test('what is found in a folder is made durable before it counts: its writer may have died before it was', async () => {
+  const folder = copyOfTemplate();
+  forgetLock(folder);
+  assert.ok(await isSyncedByOpening(folder));
+  // By the same process, after a change that took effect and could not be made durable.
+  using keystore = await openKeystore(folder, { create: false });
+  const change = () => keystore.recordBackup(keyId, testBackup(shares.wanted));
+  const last = onFaultyDisk(change).calls.findLastIndex(({ name }) => name === 'fsyncSync');
+  const { error } = onFaultyDisk(change, { at: last, kind: 'fails' });
+  assert.ok(error instanceof MpcError);
+  const { calls } = onFaultyDisk(() => assert.equal(keystore.key(keyId)!.backups.length, 2));
+  assert.deepEqual(
+    calls.map(({ name, path }) => [name, path]),
+    [['fsyncSync', folder]],
+  );
 });
 
 test('the opening of a folder, interrupted while it clears up, is finished by the next', async () => {

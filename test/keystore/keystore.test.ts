@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
 import { equalBytes, Secret } from '#src/core/bytes.js';
@@ -218,6 +218,22 @@ test('a caller who mixes parties up is told of a bug', async () => {
   ])
     assert.throws(() => keystore.addSharing(share, 'keygen', wrong), { code: 'BUG' });
   assert.deepEqual(keystore.keys(), []);
+});
+
+test('whose lock another process has got, or a user deleted, changes nothing any more', async () => {
+  const folder = freshFolder();
+  using share = testKey().share(0);
+  using keystore = await openKeystore(folder);
+  keystore.addSharing(share, 'keygen');
+  const state = contents(keystore);
+  const { keyId, shid } = share.sharing;
+  const next = join(folder, 'lock.2');
+  writeFileSync(next, '', { mode: 0o600 });
+  assert.throws(() => keystore.confirmSharing(keyId, shid), /has been taken over by another process/);
+  rmSync(next);
+  rmSync(join(folder, 'lock.1'));
+  assert.throws(() => keystore.confirmSharing(keyId, shid), /or its lock deleted/);
+  assert.deepEqual(contents(keystore), state);
 });
 
 test('a closed keystore is of no use', async () => {

@@ -9,8 +9,8 @@ import { randomBytes, Secret, toHex } from '#src/core/bytes.js';
 import { MpcError, type PartyName } from '#src/core/errors.js';
 import { curveByName } from '#src/curve/curve.js';
 import { publicKeyPem } from '#src/curve/ecdsa.js';
-import type { Keystore } from '#src/keystore/keystore.js';
-import type { Sharing } from '#src/protocol/key-share.js';
+import type { Keystore, SharingInfo, StoredKey } from '#src/keystore/keystore.js';
+import { makeKeyShare, makeSharing, type Sharing } from '#src/protocol/key-share.js';
 import { decodeFrame, encodeFrame } from '#src/rounds/frames.js';
 import { errorAt, type Intercept, outcomeOf, valuesOf } from '../support/memory-network.js';
 import type { MultiplicationName } from '../support/protocols.js';
@@ -338,6 +338,129 @@ test('a set-up whose check has failed is erased before anybody hears of it, and 
   await assertSigns(homes, sharing, parties);
   assert.equal(setupsOf('bob').length, 1);
   assert.notDeepEqual(setupsOf('bob'), first);
+});
+
+/** charlie's store as it tells of what it holds of each sharing: something else. */
+const lying =
+  (lie: (info: SharingInfo) => SharingInfo): NonNullable<CommandOptions['store']> =>
+  (self, keystore) => {
+    if (self !== 'charlie') return keystore;
+    const lies = (key: StoredKey): StoredKey => ({ ...key, sharings: key.sharings.map(lie) });
+    return new Proxy(keystore, {
+      get(target, name) {
+        const value = Reflect.get(target, name);
+        if (name === 'keys') return () => target.keys().map(lies);
+        return typeof value === 'function' ? value.bind(target) : value;
+      },
+    });
+  };
+
+describe('what others say of sharings', async () => {
+  const homes = newHomes();
+  const sharing = await generate(homes);
+  const cutOff = () => Promise.reject(new MpcError('INTERRUPTED', 'the machine fails'));
+  await homes.command(({ keys }) => keys.refresh('refresh', sharing.keyId, cutOff));
+
+  /** charlie names something as a pending key that is none; another key is made, but for alice's disk. */
+  async function assertNotCompleted(under: Homes, lie: (info: SharingInfo) => SharingInfo): Promise<void> {
+    const [lies, fails] = [lying(lie), failing('alice', 'addSharing', 'before')];
+    const outcomes = await under.command(({ keys }) => keys.generate('keygen'), {
+      store: (self, keystore) => lies(self, fails(self, keystore)),
+    });
+    assert.equal(errorAt(outcomes, 'alice').code, 'INTERRUPTED', 'something was completed');
+    assert.deepEqual(await held(homes, sharing), ['1? 0', '1? 0', '1? 0']);
+  }
+  const pending = { origin: 'keygen', confirmed: false } as const;
+
+  test('a refresh that was cut off is not confirmed as a pending key', async () => {
+    await assertNotCompleted(homes, (info) =>
+      info.sharing.epoch === 1 ? { ...info, ...pending, sharing: { ...info.sharing, epoch: 0 } } : info,
+    );
+  });
+
+  test('a key under another policy is not taken for the one that was asked for', async () => {
+    const all = parsePolicy({ and: PARTIES }, PARTIES);
+    const others = new Homes(PARTIES, { curve, policy: all });
+    made.push(others);
+    others.folderOf = (self) => homes.folderOf(self);
+    await assertNotCompleted(others, (info) => ({
+      ...{ ...info, ...pending },
+      sharing: { ...info.sharing, policy: all },
+    }));
+  });
+
+  test('a forged sharing of fewer parties does not make these all parties of the key', async () => {
+    const two = ['alice', 'bob'];
+    {
+      // As if recovered from a backup that somebody else has made.
+      const x = curve.randomScalar(randomBytes);
+      const publicShares = new Map([
+        ['alice', curve.multiplyBase(x)],
+        ['bob', curve.multiplyBase(curve.mod(2n * x)).subtract(sharing.publicKey)],
+      ]);
+      const parts = {
+        ...sharing,
+        policy: parsePolicy({ and: two }, two),
+        parties: two,
+        epoch: 9,
+        publicShares,
+      };
+      const forged = makeSharing(parts, randomBytes(32));
+      using share = makeKeyShare(forged, 'alice', Secret.fromBigint(x, 32));
+      using keystore = await homes.open('alice');
+      keystore.addSharing(share, 'backup');
+    }
+    await assertSigns(homes, sharing, two);
+    assert.deepEqual(await held(homes, sharing), ['9? 1? 0', '1? 0', '1? 0']);
+  });
+});
+
+describe('two operations at once in one process', () => {
+  const two = ['alice', 'bob'];
+  const BUSY = /a new sharing of the key [0-9a-f]+ is being confirmed/;
+
+  /** Starts both at every party, and checks that the first one ends well, and the second is refused. */
+  async function onlyTheFirst(homes: Homes, acts: ((home: Home) => Promise<unknown>)[]): Promise<void> {
+    const outcomes = await homes.command((home) => Promise.all(acts.map((act) => outcomeOf(act(home)))));
+    for (const [first, second] of valuesOf(outcomes)) {
+      assert.ok(first && 'value' in first);
+      assert.ok(second && 'error' in second);
+      assert.equal(second.error.code, 'USAGE');
+      assert.match(second.error.message, BUSY);
+    }
+  }
+
+  test('never confirm two siblings: a second refresh, or a signature that completes one, is refused', async () => {
+    const homes = newHomes(two);
+    const sharing = await generate(homes);
+    const { keyId } = sharing;
+    await onlyTheFirst(
+      homes,
+      ['one', 'two'].map(
+        (name) =>
+          ({ keys }) =>
+            keys.refresh(name, keyId),
+      ),
+    );
+    assert.deepEqual(await held(homes, sharing), ['1', '1']);
+    const request = { quorum: two, receivers: two, message: randomBytes(4) };
+    const cutOff = () => Promise.reject(new MpcError('INTERRUPTED', 'the machine fails'));
+    await homes.command(({ keys }) => keys.refresh('refresh', keyId, cutOff));
+    assert.deepEqual(await held(homes, sharing), ['2? 1', '2? 1']);
+    await onlyTheFirst(
+      homes,
+      ['one', 'two'].map(
+        (name) =>
+          ({ keys }) =>
+            keys.sign(name, keyId, request),
+      ),
+    );
+    assert.deepEqual(await held(homes, sharing), ['2', '2']);
+    // Where there is one sharing only, nothing can go wrong.
+    const sign = ({ keys }: Home) =>
+      Promise.all(['three', 'four'].map((name) => keys.sign(name, keyId, request)));
+    for (const signatures of valuesOf(await homes.command(sign))) assert.equal(signatures.length, 2);
+  });
 });
 
 test('no secret is alive after all that', () => {

@@ -254,6 +254,32 @@ test('a hello lists the newest 64 sharings, and no more', async () => {
   for (const chosen of valuesOf(outcomes)) assert.deepEqual(chosen, many[0]);
 });
 
+test('however many were cut off since, a hello lists the oldest sharing, which all still hold', async () => {
+  const cutOff = Array.from({ length: 100 }, (_, index) => sharing(8, index));
+  const held = new Map([
+    ['alice', [...cutOff, sharing(7, 200)]],
+    ['bob', [sharing(7, 200)]],
+  ]);
+  const outcomes = await runParties([...held.keys()], (party) =>
+    party.session({ sharings: held.get(party.self)! }, async (run) => run.sharing),
+  );
+  for (const chosen of valuesOf(outcomes)) assert.deepEqual(chosen, sharing(7, 200));
+});
+
+test('a peer’s word that the others’ sharings are too old is told as its word', async () => {
+  const held = new Map([
+    ['alice', [sharing(3, 1)]],
+    ['bob', [sharing(99, 2)]],
+  ]);
+  const outcomes = await runParties([...held.keys()], (party) =>
+    party.session({ sharings: held.get(party.self)! }, sidOf),
+  );
+  assert.match(
+    errorAt(outcomes, 'alice').hint ?? '',
+    /^what alice holds is older than epoch 99, and by the word of bob of no use .* delete nothing before that works$/,
+  );
+});
+
 // What only a few exchange
 
 const request = confirmRound('few', 'request');

@@ -162,9 +162,9 @@ function settling(): Scenario<Settled> {
     rounds: settleRounds,
     act: (party) => {
       const confirmed = party.self !== 'alice';
-      const stored = [{ ...STORED, confirmed, pending: false, setups: [SETUP] }];
+      const stored = [{ ...STORED, parties: three, confirmed, pending: false, setups: [SETUP] }];
       return party.session({ operation: 'settle', rounds: settleRounds, sharings: [STORED] }, (run) =>
-        settle(run, stored, { everyone: true }),
+        settle(run, stored),
       );
     },
     settle: sameFinding,
