@@ -84,29 +84,30 @@ export class StoredKeys {
   }
 
   /**
-   * The key's next epoch, in force on all parties. `beforeConfirming` gets the new share when it is stored and the
-   * old one still in force; what it throws ends the refresh, and nothing is lost.
+   * The key's next epoch, in force on all parties. `beforeStoring` gets the new share while the old one is in force;
+   * what it throws ends the refresh, and the new share is given up. Once stored, a share may come into force by any
+   * later use of the key, so a backup of it must be there before.
    */
   async refresh(
     name: string,
     keyId: Uint8Array,
-    beforeConfirming?: (share: KeyShare) => Promise<void>,
+    beforeStoring?: (share: KeyShare) => Promise<void>,
   ): Promise<Sharing> {
-    return await this.#alone(keyId, () => this.#refresh(name, keyId, beforeConfirming));
+    return await this.#alone(keyId, () => this.#refresh(name, keyId, beforeStoring));
   }
 
   async #refresh(
     name: string,
     keyId: Uint8Array,
-    beforeConfirming?: (share: KeyShare) => Promise<void>,
+    beforeStoring?: (share: KeyShare) => Promise<void>,
   ): Promise<Sharing> {
     const { parties } = newestOf(this.#stored(keyId)).sharing;
     const { sharing } = await this.#settle(name, keyId, { operation: 'refresh', parties });
     using old = this.#keystore.loadShare(keyId, sharing.shid);
     const storeCandidate = async (state: SharingState): Promise<void> => {
+      await beforeStoring?.(state.share);
       using setup = this.#newSetup(state.setup);
       this.#keystore.addSharing(state.share, 'refresh', setup);
-      await beforeConfirming?.(state.share);
     };
     using state = await refreshOf(this.#resources, `${name} refresh`, old, storeCandidate);
     const refreshed = state.share.sharing;

@@ -54,9 +54,10 @@ before(async () => {
     using presignature = await presignAt(party, PARTIES, refreshed, multiplication);
     await signAt(party, presignature, refreshed.share, new Uint8Array(8), PARTIES);
     const { epoch, shid } = share.sharing;
-    const stored = { epoch, shid, confirmed: false, pending: true, setups: [new Uint8Array(32)] };
+    const setups = [new Uint8Array(32)];
+    const stored = { epoch, shid, parties: PARTIES, confirmed: false, pending: true, setups };
     await party.session({ operation: 'settle', rounds: settleRounds, sharings: [stored] }, (run) =>
-      settle(run, [stored], { everyone: true }),
+      settle(run, [stored]),
     );
     await party.session({ operation: 'pending', rounds: pendingRounds }, (run) =>
       completePending(run, { pending: [shid], holds: () => true }),

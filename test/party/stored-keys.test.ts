@@ -100,6 +100,12 @@ const failing =
     });
   };
 
+/** A refresh after which every party has stored its share, and none noted that all have. */
+const cutOffWhenStored = (homes: Homes, sharing: Sharing) =>
+  refresh(homes, sharing, {
+    store: (self, keystore) => failing(self, 'confirmSharing', 'before', 2)(self, keystore),
+  });
+
 describe('a key lives', async () => {
   const homes = newHomes(PARTIES, 'paillier');
   const sharing = await generate(homes);
@@ -263,7 +269,7 @@ describe('a refresh cut off', async () => {
     await assertSigns(homes, sharing, ['alice', 'bob']);
   });
 
-  test('when the backup of the new share fails: the old one is still there, and nothing is lost', async () => {
+  test('when the backup of the new share fails: the old one stays in force, and no use of the key changes that', async () => {
     const outcomes = await homes.command(({ self, keys }) =>
       keys.refresh('refresh', sharing.keyId, async () => {
         if (self === 'alice') throw new MpcError('FILE', 'the disk is full');
@@ -271,8 +277,9 @@ describe('a refresh cut off', async () => {
     );
     assert.equal(errorAt(outcomes, 'alice').code, 'FILE');
     // What had been cut off before has been completed first.
-    assert.deepEqual(await held(homes, sharing), ['3? 2', '3? 2', '3? 2']);
-    await assertSigns(homes, sharing, ['bob', 'charlie']);
+    assert.deepEqual(await held(homes, sharing), ['2', '3? 2', '3? 2']);
+    await assertSigns(homes, sharing, ['alice', 'charlie']);
+    assert.deepEqual(await held(homes, sharing), ['2', '3? 2', '3? 2']);
   });
 });
 
@@ -358,8 +365,7 @@ const lying =
 describe('what others say of sharings', async () => {
   const homes = newHomes();
   const sharing = await generate(homes);
-  const cutOff = () => Promise.reject(new MpcError('INTERRUPTED', 'the machine fails'));
-  await homes.command(({ keys }) => keys.refresh('refresh', sharing.keyId, cutOff));
+  await cutOffWhenStored(homes, sharing);
 
   /** charlie names something as a pending key that is none; another key is made, but for alice's disk. */
   async function assertNotCompleted(under: Homes, lie: (info: SharingInfo) => SharingInfo): Promise<void> {
@@ -444,8 +450,7 @@ describe('two operations at once in one process', () => {
     );
     assert.deepEqual(await held(homes, sharing), ['1', '1']);
     const request = { quorum: two, receivers: two, message: randomBytes(4) };
-    const cutOff = () => Promise.reject(new MpcError('INTERRUPTED', 'the machine fails'));
-    await homes.command(({ keys }) => keys.refresh('refresh', keyId, cutOff));
+    await cutOffWhenStored(homes, sharing);
     assert.deepEqual(await held(homes, sharing), ['2? 1', '2? 1']);
     await onlyTheFirst(
       homes,
