@@ -47,6 +47,8 @@ export class StoredKeys {
   readonly #tell: (event: StoredKeyEvent) => void;
   /** Keys of which this party may be confirming a sharing just now. */
   readonly #confirming = new Set<string>();
+  /** Set-ups in use, by identifier. */
+  readonly #loaded = new Map<string, { readonly pairwise: PairwiseSetup; users: number }>();
 
   constructor({ keystore, resources, tell }: StoredKeysOptions) {
     this.#keystore = keystore;
@@ -197,14 +199,32 @@ export class StoredKeys {
       using setup = this.#newSetup(pairwise);
       this.#keystore.addSetup(keyId, shid, setup);
     };
-    const pairwise = await setUp(this.#resources, `${name} setup`, sharing, parties, store);
-    this.#keystore.keepSetup(keyId, shid, pairwise.sid);
-    this.#erasedWhenVoid(sharing, pairwise);
+    // It is used as it is stored: another signature may have begun to use it already.
+    using made = await setUp(this.#resources, `${name} setup`, sharing, parties, store);
+    this.#keystore.keepSetup(keyId, shid, made.sid);
     this.#tell({ kind: 'setup', parties });
-    return pairwise;
+    return this.#loadSetup(sharing, made.sid);
   }
 
+  /**
+   * A stored set-up for one more user. All users in this process have the same, so that a check which fails for one
+   * of them voids it for all, before any of them sends another message.
+   */
   #loadSetup(sharing: Sharing, id: Uint8Array): PairwiseSetup {
+    const key = printId(id);
+    const loaded = this.#loaded.get(key) ?? { pairwise: this.#readSetup(sharing, id), users: 0 };
+    this.#loaded.set(key, loaded);
+    loaded.users += 1;
+    const dispose = () => {
+      loaded.users -= 1;
+      if (loaded.users > 0) return;
+      this.#loaded.delete(key);
+      loaded.pairwise[Symbol.dispose]();
+    };
+    return { ...loaded.pairwise, [Symbol.dispose]: dispose };
+  }
+
+  #readSetup(sharing: Sharing, id: Uint8Array): PairwiseSetup {
     using stored = this.#keystore.loadSetup(sharing.keyId, sharing.shid, id);
     const multiplication = this.#resources.multiplication.restore(stored.state);
     const seeds = new Map([...stored.seeds].map(([peer, seed]) => [peer, seed.clone()]));
@@ -218,12 +238,8 @@ export class StoredKeys {
         multiplication[Symbol.dispose]();
       },
     };
-    this.#erasedWhenVoid(sharing, pairwise);
+    multiplication.beforeVoid = () => this.#keystore.eraseSetup(sharing.keyId, sharing.shid, id);
     return pairwise;
-  }
-
-  #erasedWhenVoid({ keyId, shid }: Sharing, { sid, multiplication }: PairwiseSetup): void {
-    multiplication.beforeVoid = () => this.#keystore.eraseSetup(keyId, shid, sid);
   }
 
   /** A set-up in the form that is stored. */

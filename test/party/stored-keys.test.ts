@@ -347,6 +347,27 @@ test('a set-up whose check has failed is erased before anybody hears of it, and 
   assert.notDeepEqual(setupsOf('bob'), first);
 });
 
+test('a set-up whose check has failed in one session is void in all others on it, too', async () => {
+  const parties = ['alice', 'bob'];
+  const homes = newHomes(parties, 'ot');
+  const { keyId } = await generate(homes);
+  const intercept: Intercept = (from, _to, bytes) => {
+    const frame = decodeFrame(bytes);
+    if (frame.kind !== 'round' || from !== 'alice' || frame.step !== 'presign') return undefined;
+    // To the one session bob gets something wrong, to the other nothing, of which its end could be a consequence.
+    if (frame.operation !== 'one presign') return [];
+    return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
+  };
+  const request = { quorum: parties, receivers: ['bob'], message: randomBytes(20) };
+  const both = ({ keys }: Home) =>
+    Promise.all(['one', 'two'].map((name) => outcomeOf(keys.sign(name, keyId, request))));
+  const outcomes = valuesOf(await homes.command(both, { intercept }));
+  for (const outcome of outcomes[1]!) {
+    assert.ok('error' in outcome);
+    assert.equal(outcome.error.code, 'PROTOCOL');
+  }
+});
+
 /** charlie's store as it tells of what it holds of each sharing: something else. */
 const lying =
   (lie: (info: SharingInfo) => SharingInfo): NonNullable<CommandOptions['store']> =>
