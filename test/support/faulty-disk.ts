@@ -44,42 +44,62 @@ export class DiskFault extends Error {
 const isChange = (name: string, args: readonly unknown[]): boolean =>
   name !== 'openSync' || (args[1] !== 'r' && (typeof args[1] !== 'number' || (args[1] & 3) !== 0));
 
+/**
+ * Puts `handle` in the place of every call that changes the disk, until the returned function is called. The call
+ * happens when `handle` performs it, as it was meant or with other arguments.
+ */
+export function interceptChanges(
+  handle: (call: Call, perform: (...args: readonly unknown[]) => unknown) => unknown,
+): () => void {
+  const originals = new Map(CHANGES.map((name) => [name, fs[name]!]));
+  const paths = new Map<unknown, unknown>();
+  for (const [name, original] of originals) {
+    const perform = (...args: readonly unknown[]): unknown => {
+      const result = original(...args);
+      if (name === 'openSync') paths.set(result, args[0]);
+      return result;
+    };
+    fs[name] = (...args) => {
+      if (!isChange(name, args)) return perform(...args);
+      const path = String(typeof args[0] === 'number' ? paths.get(args[0]) : args[0]);
+      return handle({ name, args, path }, perform);
+    };
+  }
+  syncBuiltinESMExports();
+  return () => {
+    for (const [name, original] of originals) fs[name] = original;
+    syncBuiltinESMExports();
+  };
+}
+
+/** What is left of what was to be written when half of it is. */
+export const halfOf = (bytes: Uint8Array): Uint8Array => bytes.subarray(0, bytes.length / 2);
+
 /** Runs `action` on a disk with that fault; returns the calls that succeeded, and what the action threw, if it did. */
 export function onFaultyDisk(
   action: () => void,
   fault?: Fault,
 ): { readonly calls: Call[]; readonly error?: unknown } {
   const calls: Call[] = [];
-  const originals = new Map(CHANGES.map((name) => [name, fs[name]!]));
-  const paths = new Map<unknown, unknown>();
-  const opened = (handle: unknown, [path]: readonly unknown[]): unknown => {
-    paths.set(handle, path);
-    return handle;
-  };
   let count = 0;
-  for (const [name, original] of originals) {
-    fs[name] = (...args) => {
-      if (!isChange(name, args)) return opened(original(...args), args);
-      const number = count++;
-      const isNow = number === fault?.at;
-      const isDead = fault !== undefined && fault.kind !== 'fails' && number >= fault.at;
-      if (isNow && fault.kind === 'dies writing' && args[1] instanceof Uint8Array)
-        original(args[0], args[1].subarray(0, args[1].length / 2));
-      if (isNow || isDead) throw new DiskFault(`${name}, call ${number}`);
-      const result = original(...args);
-      const path = String(typeof args[0] === 'number' ? paths.get(args[0]) : args[0]);
-      calls.push({ name, args, path });
-      return name === 'openSync' ? opened(result, args) : result;
-    };
-  }
-  syncBuiltinESMExports();
+  const restore = interceptChanges((call, perform) => {
+    const { name, args } = call;
+    const number = count++;
+    const isNow = number === fault?.at;
+    const isDead = fault !== undefined && fault.kind !== 'fails' && number >= fault.at;
+    if (isNow && fault.kind === 'dies writing' && args[1] instanceof Uint8Array)
+      perform(args[0], halfOf(args[1]));
+    if (isNow || isDead) throw new DiskFault(`${name}, call ${number}`);
+    const result = perform(...args);
+    calls.push(call);
+    return result;
+  });
   try {
     action();
     return { calls };
   } catch (error) {
     return { calls, error };
   } finally {
-    for (const [name, original] of originals) fs[name] = original;
-    syncBuiltinESMExports();
+    restore();
   }
 }

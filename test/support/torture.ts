@@ -34,6 +34,12 @@ export class Chance {
     return list[this.between(0, list.length)] as T;
   }
 
+  /** The same things in another order. */
+  shuffle<T>(list: readonly T[]): T[] {
+    const left = [...list];
+    return list.map(() => left.splice(this.between(0, left.length), 1)[0] as T);
+  }
+
   /** SplitMix with 32 bits of state. */
   #next(): number {
     this.#state = (this.#state + 0x9e3779b9) | 0;
