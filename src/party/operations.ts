@@ -143,7 +143,7 @@ export function complete(
 
 /** What is going to be done with a stored key, as far as its participants have to agree on it. */
 export interface KeyUse {
-  readonly operation: 'sign' | 'refresh';
+  readonly operation: 'keygen' | 'sign' | 'refresh';
   readonly parties: readonly PartyName[];
   /** Of a signature. */
   readonly request?: SigningRequest;

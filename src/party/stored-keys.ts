@@ -64,8 +64,10 @@ export class StoredKeys {
     const completed = await this.#complete(name);
     const sharing = completed ?? (await this.#generate(name));
     this.#tell({ kind: 'key', sharing, completed: completed !== undefined });
-    const info = sharingOf(this.#stored(sharing.keyId), sharing.shid);
-    if (this.#usable(info, sharing.parties).length === 0) {
+    // A key that was completed may have a set-up already, if all have it.
+    const use: KeyUse = { operation: 'keygen', parties: sharing.parties };
+    const { setup } = await this.#settle(`${name} settle`, sharing.keyId, use);
+    if (setup === undefined) {
       using _setup = await this.#setUp(name, sharing, sharing.parties);
     }
     return sharing;

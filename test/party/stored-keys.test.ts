@@ -2,7 +2,7 @@
 // completed by whatever comes next. Every signature is verified by OpenSSL.
 import assert from 'node:assert/strict';
 import { createPublicKey, verify } from 'node:crypto';
-import { readdirSync } from 'node:fs';
+import { cpSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import { after, describe, test } from 'node:test';
 import { parsePolicy } from '#src/access/policy.js';
 import { randomBytes, Secret, toHex } from '#src/core/bytes.js';
@@ -231,8 +231,16 @@ describe('key generation cut off', () => {
     });
     const sharing = await sharingAt(homes, 'bob');
     assert.deepEqual(await held(homes, sharing), ['0', '0?']);
+    const copy = `${homes.folderOf('bob')}-copy`;
+    cpSync(homes.folderOf('bob'), copy, { recursive: true });
     await assertSigns(homes, sharing, two);
     assert.deepEqual(await held(homes, sharing), ['0', '0']);
+
+    // bob's folder is put back as it was: pending, and without the set-up that alice has.
+    rmSync(homes.folderOf('bob'), { recursive: true });
+    renameSync(copy, homes.folderOf('bob'));
+    const completed = await afterwards(homes);
+    assert.deepEqual(completed.keyId, sharing.keyId);
   });
 });
 
