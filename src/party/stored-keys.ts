@@ -29,7 +29,7 @@ export type StoredKeyEvent =
   /** A key was made, or one whose confirmation had been cut off was completed. */
   | { readonly kind: 'key'; readonly sharing: Sharing; readonly completed: boolean }
   /** The participants have settled on a sharing. */
-  | { readonly kind: 'settled'; readonly sharing: Sharing; readonly set: boolean }
+  | { readonly kind: 'settled'; readonly sharing: Sharing }
   /** A set-up was made among `parties`. */
   | { readonly kind: 'setup'; readonly parties: readonly PartyName[] }
   | { readonly kind: 'refreshed'; readonly sharing: Sharing };
@@ -190,7 +190,7 @@ export class StoredKeys {
     const settled = await settleOn(this.#resources, name, use, keyId, stored);
     const info = sharingOf(key, settled.shid);
     if (settled.confirmed) this.#keystore.confirmSharing(keyId, settled.shid);
-    this.#tell({ kind: 'settled', sharing: info.sharing, set: settled.setup !== undefined });
+    if (use.operation !== 'keygen') this.#tell({ kind: 'settled', sharing: info.sharing });
     return { ...settled, sharing: info.sharing };
   }
 

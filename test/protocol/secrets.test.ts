@@ -52,6 +52,8 @@ const dispose = (value: unknown): void => (value as Partial<Disposable> | undefi
 
 /** Runs the scenario, and returns how all ended; what they returned is disposed, as callers do. */
 async function endsWithoutSecrets(scenario: Scenario, attack: Attack): Promise<readonly Outcome<unknown>[]> {
+  // What it makes for its runs, and gives up when it makes it again, counts before and after.
+  scenario.prepare?.();
   const before = Secret.live;
   const { outcomes } = await perform(scenario, attack);
   for (const outcome of outcomes.values()) if ('value' in outcome) dispose(outcome.value);

@@ -68,12 +68,17 @@ const KINDS: readonly Kind[] = [
     multiplication: (curve, index) => testMultiplication(curve, index, 'ot'),
     setups: (curve, parties) => {
       const setups = quickSetups(curve, parties, 'ot');
+      let current = new Map<PartyName, PairwiseSetup>();
       const restored = (index: number, setup: PairwiseSetup) => {
         using saved = setup.multiplication.save();
         const multiplication = testMultiplication(curve, index, 'ot').restore(saved);
         return { ...setup, multiplication };
       };
-      return () => new Map([...setups].map(([party, setup], index) => [party, restored(index, setup)]));
+      return () => {
+        for (const { multiplication } of current.values()) multiplication[Symbol.dispose]();
+        current = new Map([...setups].map(([party, setup], index) => [party, restored(index, setup)]));
+        return current;
+      };
     },
   },
 ];
