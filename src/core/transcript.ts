@@ -61,11 +61,14 @@ export function hash(tag: string, fields: readonly Field[], length = 32): Uint8A
   pushField(parts, DOMAIN + tag);
   for (const field of fields) pushField(parts, field);
   parts.push(lengthEncode(length * 8, 'right'));
-  // Joined, because each call of OpenSSL costs more than hashing a field; wiped, because fields may be secret.
+  // Joined, because each call of OpenSSL costs more than hashing a field; wiped, because fields may be secret, as may
+  // be what they hash to.
   const input = concatBytes(...parts);
   const digest = createHash('shake256', { outputLength: length }).update(input).digest();
   input.fill(0);
-  return new Uint8Array(digest);
+  const output = new Uint8Array(digest);
+  digest.fill(0);
+  return output;
 }
 
 /** H(tag; fields) as an integer: 48 bytes modulo `q`, the map from hashes to scalars used everywhere. */
