@@ -2,7 +2,7 @@
  * The arithmetic of the multiplication by oblivious transfer, as jobs for worker threads: the three of its set-up, for
  * one ordered pair each, and the three of its use.
  */
-import { bigintToBytes, bytesToBigint } from '../core/bytes.js';
+import { bigintToBytes, bytesToBigint, Secret } from '../core/bytes.js';
 import { defineJob } from '../work/job.js';
 import { choose as chooseKeys, receive as receiveKeys, transfer as transferKeys } from './ot-base.js';
 import type { OtContext } from './ot-context.js';
@@ -80,11 +80,11 @@ export const respond = defineJob(
     { random },
   ): { readonly correction: Correction; readonly secret: ScalarBytes } | undefined => {
     const { delta, keys, a } = input.secret;
-    const rows = extendChosen(input.context, input.extension, { delta, keys });
-    if (rows === undefined) return undefined;
+    const extended = extendChosen(input.context, input.extension, { delta, keys });
+    if (extended === undefined) return undefined;
+    using rows = Secret.own(extended);
     const inputs = [bytesToBigint(a[0]), bytesToBigint(a[1])] as const;
-    const { correction, c } = sendProducts(input.context, { rows, delta }, inputs, random);
-    rows.fill(0);
+    const { correction, c } = sendProducts(input.context, { rows: rows.bytes, delta }, inputs, random);
     return { correction, secret: [scalarBytes(c[0]), scalarBytes(c[1])] };
   },
 );

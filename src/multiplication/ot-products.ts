@@ -10,7 +10,7 @@
  * is why there are 160 transfers more than χ has bits.
  *
  * Scalars are BigInts: their arithmetic takes time that depends on them. What β_j chooses is chosen by masks before it
- * becomes a number, and one that is not 0: instead of 0 it is q.
+ * becomes a number, and one that is not 0: instead of 0 it is a multiple of q, as long as what it stands for.
  */
 import { createCipheriv } from 'node:crypto';
 import { bigintToBytes, concatBytes, equalBytes, type Random, Secret } from '../core/bytes.js';
@@ -25,6 +25,7 @@ import { ROW_BYTES, TRANSFERS } from './ot-extension.js';
 const INPUTS = 3;
 /** A scalar before it is reduced. */
 const WIDE_BYTES = 48;
+const WIDE_BOUND = 1n << BigInt(8 * WIDE_BYTES);
 const BLOCK_BYTES = 16;
 const BLOCKS_PER_ROW = (INPUTS * WIDE_BYTES) / BLOCK_BYTES;
 
@@ -41,7 +42,8 @@ export interface Correction {
 /** χ = Σ g_j·β_j. */
 export function chosenSum(ctx: OtContext, choice: Uint8Array): bigint {
   const { q } = curveByName(ctx.curve);
-  const zero = bigintToBytes(q, WIDE_BYTES);
+  // The largest multiple of q in 48 bytes: as long a number as the g_j are.
+  const zero = bigintToBytes(WIDE_BOUND - (WIDE_BOUND % q), WIDE_BYTES);
   const gadget = gadgetBytes(ctx);
   using chosen = Secret.own(new Uint8Array(gadget.length));
   for (let j = 0; j < TRANSFERS; j += 1)
