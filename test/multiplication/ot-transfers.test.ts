@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
-import { concatBytes, randomBytes } from '#src/core/bytes.js';
+import { bytesToBigint, concatBytes, randomBytes } from '#src/core/bytes.js';
 import { hash } from '#src/core/transcript.js';
-import { type CurveName, curveByName, POINT_BYTES } from '#src/curve/curve.js';
+import { type CurveName, curveByName, POINT_BYTES, type Point } from '#src/curve/curve.js';
 import { hashToCurve, suiteOf } from '#src/curve/hash-to-curve.js';
 import { choose, receive, transfer } from '#src/multiplication/ot-base.js';
 import type { OtContext } from '#src/multiplication/ot-context.js';
@@ -39,6 +39,15 @@ function flipped(bytes: Uint8Array, k: number): Uint8Array {
 
 const chosenOf = ({ delta, chosen }: PairKeys) => ({ delta, keys: chosen });
 
+const fieldsOf = ({ sid, step, curve, receiver, sender }: OtContext) => [sid, step, curve, receiver, sender];
+
+/** Hc(x; i, p). */
+function hashed(ctx: OtContext, x: number, i: number, p: Uint8Array): Point {
+  const curve = curveByName(ctx.curve);
+  const tag = new TextEncoder().encode(`ecdsa-mpc/v1/base ot ${x} with ${suiteOf(curve)}`);
+  return hashToCurve(curve, hash('base ot point', [...fieldsOf(ctx), BigInt(i), p]), tag);
+}
+
 for (const name of CURVES) {
   const curve = curveByName(name);
 
@@ -58,6 +67,39 @@ for (const name of CURVES) {
     for (const i of indices(128)) assert.notDeepEqual(key(elsewhere, i), key(chosen, i));
   });
 
+  test(`${name}: points and keys of base transfers are those of docs/protocol.md`, () => {
+    const ctx = { ...contextOf(name), step: 'ot' };
+    const drawn: bigint[] = [];
+    const recorded = (length: number) => {
+      const bytes = randomBytes(length);
+      drawn.push(bytesToBigint(bytes));
+      return bytes;
+    };
+    const choice = choose(ctx, randomBytes);
+    const { A, keys } = transfer(ctx, choice.points, recorded)!;
+    const a = drawn.filter((scalar) => scalar < curve.q);
+    assert.equal(a.length, 128);
+    for (const i of [0, 1, 64, 127]) {
+      const [p0, p1] = [0, 1].map((x) => choice.points.slice(33 * (2 * i + x), 33 * (2 * i + x + 1)));
+      const A_i = A.slice(33 * i, 33 * i + 33);
+      assert.deepEqual(A_i, curve.multiplyBase(a[i]!).toBytes());
+      // p_{i,x} + Hc(x; i, p_{i,1−x})
+      const sums = [
+        curve.point(p0!)!.add(hashed(ctx, 0, i, p1!)),
+        curve.point(p1!)!.add(hashed(ctx, 1, i, p0!)),
+      ];
+      const Δ_i = bit(choice.delta, i);
+      const b_i = bytesToBigint(choice.b.subarray(32 * i, 32 * i + 32));
+      assert.ok(sums[Δ_i]!.equals(curve.multiplyBase(b_i)));
+      for (const [x, sum] of sums.entries()) {
+        const shared = sum.multiplyPublic(a[i]!).toBytes();
+        const fields = [...fieldsOf(ctx), BigInt(i), Uint8Array.of(x), p0!, p1!, A_i, shared];
+        const at = 16 * (128 * x + i);
+        assert.deepEqual(keys.slice(at, at + 16), hash('base ot', fields, 16), `k of ${i}, ${x}`);
+      }
+    }
+  });
+
   test(`${name}: what is no point, or makes the identity, is refused by either side`, () => {
     const ctx = { ...contextOf(name), step: 'ot' };
     const choice = choose(ctx, randomBytes);
@@ -75,11 +117,8 @@ for (const name of CURVES) {
       assert.equal(receive(ctx, choice.points, withPoint(A, 127, bad), choice), undefined);
     }
     // p_{7,1} = −Hc(1; 7, p_{7,0}): the shared point would be the identity, whatever a_7.
-    const fields = [ctx.sid, ctx.step, ctx.curve, ctx.receiver, ctx.sender];
     const p0 = choice.points.subarray(14 * POINT_BYTES, 15 * POINT_BYTES);
-    const tag = new TextEncoder().encode(`ecdsa-mpc/v1/base ot 1 with ${suiteOf(curve)}`);
-    const hashed = hashToCurve(curve, hash('base ot point', [...fields, 7n, p0]), tag);
-    const p1 = hashed.negate().toBytes();
+    const p1 = hashed(ctx, 1, 7, p0).negate().toBytes();
     assert.equal(transfer(ctx, withPoint(choice.points, 15, p1), randomBytes), undefined);
   });
 
