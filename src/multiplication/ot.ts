@@ -10,7 +10,9 @@
  * Each message is checked by its receiver, and whether the check fails depends on that party's secrets: on Δ, which
  * lasts as long as the set-up, or on the β_j. Hence a failed check voids the whole set-up, and no check may be tried a
  * second time: between a check and the release of what depends on it nothing else runs here (`#judged`), and the set-up
- * is erased before anybody learns that the check has failed.
+ * is erased before anybody learns that the check has failed. The check of message 1 is judged even when its session has
+ * ended meanwhile: a peer that ends its sessions in time could otherwise try again and again, and learn bits of Δ by how
+ * long this party's threads were busy.
  *
  * The sid of a use must be new: two uses of a pair under one sid have the same t_i and pads, whose masks would cancel.
  * A session's sid is, because this party's own nonce is in it.
@@ -18,7 +20,7 @@
 import { z } from 'zod';
 import { bytesToBigint, concatBytes, Secret } from '../core/bytes.js';
 import { bytesField, decodeAs, encodeAs, UndecodableError } from '../core/codec.js';
-import { MpcError, type PartyName, throwIfAborted } from '../core/errors.js';
+import { asMpcError, MpcError, type PartyName, throwIfAborted } from '../core/errors.js';
 import { type Curve, SCALAR_BYTES, scalarField, scalarsField } from '../curve/curve.js';
 import { whenAborted } from '../rounds/abort-signal.js';
 import type { PeerMap, Run } from '../rounds/run.js';
@@ -100,11 +102,15 @@ export class OtSetup implements MultiplicationSetup {
   async respond(use: Use, message1: unknown, inputs: ScalarPair) {
     using a0 = Secret.own(this.#curve.scalarBytes(inputs[0]));
     using a1 = Secret.own(this.#curve.scalarBytes(inputs[1]));
-    const answer = await use.run.compute(jobs.respond, {
-      context: this.#context(use, use.peer),
-      extension: message1 as Extension,
-      secret: { ...this.#keys(use).sender, a: [a0.bytes, a1.bytes] },
-    });
+    const answer = await use.run.compute(
+      jobs.respond,
+      {
+        context: this.#context(use, use.peer),
+        extension: message1 as Extension,
+        secret: { ...this.#keys(use).sender, a: [a0.bytes, a1.bytes] },
+      },
+      { toTheEnd: true },
+    );
     const judged = this.#judged(use.peer, answer);
     return judged && { message2: judged.correction, c: takeScalars(judged.secret) };
   }
@@ -146,20 +152,14 @@ export class OtSetup implements MultiplicationSetup {
   }
 
   #void(peer: PartyName): void {
-    const reason = new MpcError(
-      'PROTOCOL',
-      `${peer} broke the protocol: the check of its oblivious transfers fails, which makes the set-up void`,
-      {
-        culprits: [peer],
-        hint: 'find out what happened on that machine before the key is used again, which makes a new set-up',
-      },
-    );
+    let failure: MpcError | undefined;
     try {
       this.beforeVoid?.();
-    } finally {
-      this.#voiding.abort(reason);
-      this[Symbol.dispose]();
+    } catch (cause) {
+      failure = asMpcError(cause);
     }
+    this.#voiding.abort(voidBy(peer, failure));
+    this[Symbol.dispose]();
   }
 
   /** Keeps `state` until it is used, its session has failed, or the set-up is wiped. */
@@ -182,6 +182,23 @@ export class OtSetup implements MultiplicationSetup {
     return { sid, step, curve: this.#curve.name, receiver, sender };
   }
 }
+
+/**
+ * What ends the sessions of a set-up whose check has failed for a message of `peer`; `failure` is why it is still
+ * stored. That stands in the hint, which peers do not get: it would tell the cheat that another try is worth it.
+ */
+const voidBy = (peer: PartyName, failure: MpcError | undefined): MpcError =>
+  new MpcError(
+    'PROTOCOL',
+    `${peer} broke the protocol: the check of its oblivious transfers fails, which makes the set-up void`,
+    {
+      culprits: [peer],
+      hint: failure
+        ? `see that the file of the set-up is gone before the key is used again, for erasing it failed: ${failure.message}`
+        : 'find out what happened on that machine before the key is used again, which makes a new set-up',
+      cause: failure,
+    },
+  );
 
 type ScalarBytes = readonly [Uint8Array, Uint8Array];
 

@@ -158,7 +158,11 @@ export interface Run {
   /** Ends the session for a failure that the participants caused together: `EQUIVOCATION`, nobody by name. */
   fail(reason: string): never;
 
-  compute<I, O>(job: Job<I, O>, input: I): Promise<O>;
+  /**
+   * The output of `job`; once the session has failed, that failure at once. `toTheEnd`: the output of a job that has
+   * begun comes all the same, for a caller who draws conclusions from it beyond this session.
+   */
+  compute<I, O>(job: Job<I, O>, input: I, options?: { readonly toTheEnd?: boolean }): Promise<O>;
 
   readonly progress: Progress;
 }

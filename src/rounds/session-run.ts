@@ -156,8 +156,15 @@ export class SessionRun implements Run {
     throw new MpcError('EQUIVOCATION', `${reason}: someone among ${quorum} cheated, nobody can be named`);
   }
 
-  compute<I, O>(job: Job<I, O>, input: I): Promise<O> {
-    return kept(() => this.#compute(job, input, { signal: this.signal }));
+  compute<I, O>(
+    job: Job<I, O>,
+    input: I,
+    { toTheEnd = false }: { readonly toTheEnd?: boolean } = {},
+  ): Promise<O> {
+    return kept(() => {
+      this.#channel.throwIfFailed();
+      return this.#compute(job, input, toTheEnd ? {} : { signal: this.signal });
+    });
   }
 
   /** Resolves when nothing is owed any more. Throws `BUG` when the protocol never compared an echo that rides. */

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { z } from 'zod';
 import { parsePolicy } from '#src/access/policy.js';
-import { concatBytes, equalBytes, randomBytes, Secret } from '#src/core/bytes.js';
+import { bigintToBytes, concatBytes, equalBytes, randomBytes, Secret } from '#src/core/bytes.js';
 import { bytesField, decodeAs, encodeAs, UndecodableError } from '#src/core/codec.js';
 import { MpcError } from '#src/core/errors.js';
 import { type Curve, curveByName } from '#src/curve/curve.js';
@@ -172,12 +172,14 @@ test('both messages survive the wire and fit its bound; wrong lengths and scalar
     }
   }
   const correction = answer!.message2 as Correction;
-  const withScalar = (at: number, value: bigint) => {
+  const withScalar = (at: number | 'eta', value: bigint) => {
     const a = Uint8Array.from(correction.a);
-    a.set(Secret.fromBigint(value, 32).bytes, 32 * at);
-    return encodeAs(UNCHECKED, { ...correction, a, eta: curve.scalarBytes(correction.eta) });
+    const eta = curve.scalarBytes(correction.eta);
+    if (at === 'eta') eta.set(bigintToBytes(value, 32));
+    else a.set(bigintToBytes(value, 32), 32 * at);
+    return encodeAs(UNCHECKED, { ...correction, a, eta });
   };
-  for (const at of [0, 1, 1247]) {
+  for (const at of [0, 1, 1247, 'eta'] as const) {
     decodeAs(message2, withScalar(at, curve.q - 1n), maxBytes);
     for (const value of [curve.q, curve.q + 1n, 2n ** 256n - 1n])
       assert.throws(() => decodeAs(message2, withScalar(at, value), maxBytes), UndecodableError);
@@ -246,15 +248,18 @@ test('a second message that fails its check voids the set-up', async () => {
   await assert.rejects(bob.open(use('bob', 'charlie')), VOID);
 });
 
-test('a set-up that cannot be erased where it is stored is void all the same', async () => {
+test('a set-up that cannot be erased where it is stored is void all the same, and its owner is told so', async () => {
   using setups = fresh();
   const { bob, pair } = setups;
   bob.beforeVoid = () => {
     throw new MpcError('FILE', 'the disk is gone');
   };
   const [i] = withBit(pair.delta, 1);
-  await assert.rejects(bob.respond(use('bob', 'alice'), testing(i!, pair), INPUTS), { code: 'FILE' });
-  await assert.rejects(bob.open(use('bob', 'charlie')), VOID);
+  assert.equal(await bob.respond(use('bob', 'alice'), testing(i!, pair), INPUTS), undefined);
+  await assert.rejects(bob.open(use('bob', 'charlie')), {
+    ...VOID,
+    hint: /erasing it failed: the disk is gone$/,
+  });
 });
 
 test('of many uses in flight that each test a bit of Δ, none is answered after the first failed check', async () => {
@@ -360,7 +365,8 @@ test('an answer that comes from the naive sender is finished, another input in o
   assert.ok(!alice.voided.aborted);
 });
 
-test('presigning sessions on one set-up all end with it, and none sends an answer after the check has failed', async () => {
+/** Presigning by alice and mallory on one set-up. */
+async function presigning() {
   const parties = ['alice', 'mallory'];
   const policy = parsePolicy({ and: parties }, parties);
   const multiplication = otMultiplication(curve);
@@ -376,10 +382,6 @@ test('presigning sessions on one set-up all end with it, and none sends an answe
     multiplication: state,
     [Symbol.dispose]: () => {},
   });
-
-  // Sessions, and the bit of Δ that mallory tests in each: the third fails.
-  const bits = [0, 0, 1, 0, 1, 0].map((value, k) => withBit(delta, value)[k]!);
-  const opened = new Map<string, number>();
   /** mallory's set-up, whose first messages have one column that does not fit. */
   const cheating = (i: number): MultiplicationSetup => {
     const honest = setups.get('mallory')!;
@@ -393,6 +395,21 @@ test('presigning sessions on one set-up all end with it, and none sends an answe
       respond: honest.respond.bind(honest),
     });
   };
+  const session = (party: TestParty, k: number, state: MultiplicationSetup, signals: AbortSignal[]) => {
+    const share = shares[parties.indexOf(party.self)]!;
+    const input = { ...sharingState(share, pairwise(party.self, state)), multiplication };
+    const rounds = Object.values(presignRounds(multiplication));
+    const signal = AbortSignal.any([...signals, AbortSignal.timeout(60_000)]);
+    return party.session({ operation: `presign ${k}`, rounds, signal }, (run) => presign(run, input));
+  };
+  return { parties, alice, delta, cheating, session };
+}
+
+test('presigning sessions on one set-up all end with it, and none sends an answer after the check has failed', async () => {
+  const { parties, alice, delta, cheating, session } = await presigning();
+  // Sessions, and the bit of Δ that mallory tests in each: the third fails.
+  const bits = [0, 0, 1, 0, 1, 0].map((value, k) => withBit(delta, value)[k]!);
+  const opened = new Map<string, number>();
   let released = 0;
   let releasedAfter = 0;
   const cluster = new MemoryCluster(parties, (from, _to, bytes) => {
@@ -403,13 +420,6 @@ test('presigning sessions on one set-up all end with it, and none sends an answe
     if (alice.voided.aborted) releasedAfter += 1;
     return undefined;
   });
-  const session = (party: TestParty, k: number, state: MultiplicationSetup, signals: AbortSignal[]) => {
-    const share = shares[parties.indexOf(party.self)]!;
-    const input = { ...sharingState(share, pairwise(party.self, state)), multiplication };
-    const rounds = Object.values(presignRounds(multiplication));
-    const signal = AbortSignal.any([...signals, AbortSignal.timeout(60_000)]);
-    return party.session({ operation: `presign ${k}`, rounds, signal }, (run) => presign(run, input));
-  };
   const [honest, mallory] = parties.map((name) => testParty(cluster, name));
   const outcomes = await Promise.all(
     bits.flatMap((i, k) => [
@@ -425,5 +435,30 @@ test('presigning sessions on one set-up all end with it, and none sends an answe
     assert.ok('error' in outcome, `session ${k / 2} has ended well`);
     const { code, culprits } = outcome.error;
     assert.deepEqual([code, culprits], ['PROTOCOL', ['mallory']]);
+  }
+});
+
+test('a first message that fails its check voids the set-up also when its session ends before the check does', async () => {
+  const { parties, alice, delta, cheating, session } = await presigning();
+  const ending = new AbortController();
+  const pool = new WorkerPool(1);
+  const leaving: Compute = (job, input, options) => {
+    const output = pool.compute(job, input, options);
+    if (job.name === 'ot respond') ending.abort(new MpcError('INTERRUPTED', 'over'));
+    return output;
+  };
+  const cluster = new MemoryCluster(parties);
+  const honest = testParty(cluster, 'alice', { compute: leaving });
+  const [i] = withBit(delta, 1);
+  try {
+    const [outcome] = await Promise.all([
+      outcomeOf(session(honest, 0, alice, [alice.voided, ending.signal])),
+      outcomeOf(session(testParty(cluster, 'mallory'), 0, cheating(i!), [])),
+    ]);
+    assert.ok('error' in outcome);
+    assert.equal(outcome.error.code, 'INTERRUPTED');
+    assert.ok(alice.voided.aborted);
+  } finally {
+    await pool.close();
   }
 });
