@@ -9,6 +9,7 @@ import { DEFAULT_LIMITS } from '#src/transport/limits.js';
 import {
   assertSigned,
   doneOf,
+  eitherMultiplication,
   errorOf,
   type Lines,
   type PartyProcess,
@@ -55,8 +56,9 @@ async function befalls(t: TestContext, what: string, disaster: Disaster): Promis
     const name = chance.pick(parties);
     const folder = await makeFolder(`${what}-${step}`, parties);
     const lines = await proxyLines(folder, parties);
+    const multiplication = eitherMultiplication(chance);
     const running = parties.map((party) => {
-      const args = [lines.config(party), '--receiver=all', ...(disaster.args ?? [])];
+      const args = [lines.config(party), '--receiver=all', multiplication, ...(disaster.args ?? [])];
       const env = party === name ? disaster.env?.(step) : undefined;
       return startParty(folder.cwd, party, args, { env: { ...process.env, SAVE_BACKUP: '1', ...env } });
     });
@@ -66,7 +68,7 @@ async function befalls(t: TestContext, what: string, disaster: Disaster): Promis
     await Promise.all(running.map((party) => party.begins('policy')));
     await victim.begins(step);
     await sleep(chance.between(0, BRIEF_STEPS.includes(step) ? 30 : 300));
-    const context = `${name} ${what} in ${step}`;
+    const context = `${name} ${what} in ${step} (${multiplication})`;
     t.diagnostic(context);
     const struckAt = performance.now();
     await disaster.strike(victim, lines);

@@ -5,7 +5,14 @@ import { randomInt } from 'node:crypto';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { STEPS } from '#src/party/events.js';
-import { assertSigned, doneOf, logged, proxyLines, startParty } from '../support/ceremonies.js';
+import {
+  assertSigned,
+  doneOf,
+  eitherMultiplication,
+  logged,
+  proxyLines,
+  startParty,
+} from '../support/ceremonies.js';
 import { clusterFolders } from '../support/cluster-folder.js';
 import { type Spoiling, TcpProxy } from '../support/proxy.js';
 import { Chance, count, either } from '../support/torture.js';
@@ -65,7 +72,10 @@ test('two parties finish although their line fails in every step', async (t) => 
     const lines = await proxyLines(folder, parties);
     const [proxy] = lines.proxies as [TcpProxy];
     LINES[kind]!(proxy, chance);
-    const running = parties.map((party) => startParty(folder.cwd, party, [lines.config(party)]));
+    const multiplication = eitherMultiplication(chance);
+    const running = parties.map((party) =>
+      startParty(folder.cwd, party, [lines.config(party), multiplication]),
+    );
     const faults = running.flatMap((party) =>
       STEPS.map(async (step) => {
         const fault = chance.pick(Object.keys(FAULTS));

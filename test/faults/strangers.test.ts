@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { assertSigned, doneOf, logged, startParty } from '../support/ceremonies.js';
+import { assertSigned, doneOf, eitherMultiplication, logged, startParty } from '../support/ceremonies.js';
 import { type Credentials, TestAuthority } from '../support/certs.js';
 import { clusterFolders } from '../support/cluster-folder.js';
 import type { Ended } from '../support/command.js';
@@ -47,7 +47,8 @@ test('a ceremony ends well although strangers come to every door throughout', as
     const manners = Object.values(await visits(parties, authority, own));
     const over = new AbortController();
     const knocking = ports.map((port) => knock(port, manners, over.signal));
-    const running = parties.map((party) => startParty(cwd, party, ['--receiver=all']));
+    const multiplication = eitherMultiplication(chance);
+    const running = parties.map((party) => startParty(cwd, party, ['--receiver=all', multiplication]));
     const flooded = chance.between(0, size);
     const flooding = running[flooded]!.begins(chance.pick(['keygen', 'setup'])).then(() =>
       flood(ports[flooded]!, FLOOD, over.signal),

@@ -12,6 +12,7 @@ import type { DoneEvent, ErrorEvent, PartyEvent, StepName } from '#src/party/eve
 import { type ClusterFolder, clusterJson, eventsIn } from './cluster-folder.js';
 import { type CommandOptions, type Ended, type Running, startCommand } from './command.js';
 import { TcpProxy } from './proxy.js';
+import type { Chance } from './torture.js';
 
 export interface PartyProcess extends Running {
   readonly self: PartyName;
@@ -74,6 +75,10 @@ export function assertSigned(results: readonly DoneEvent[]): void {
   for (const { der } of receiver.signatures)
     assert.ok(verify('sha256', Buffer.from(receiver.message), key, fromHex(der)!));
 }
+
+/** The argument that has all parties of a ceremony multiply by the one or the other. */
+export const eitherMultiplication = (chance: Chance): string =>
+  `--multiplication=${chance.pick(['paillier', 'ot'])}`;
 
 /** The lines of a party's log that say `message`. */
 export const logged = ({ stderr }: Ended, message: string): Record<string, unknown>[] =>
