@@ -14,7 +14,7 @@ import type { ResultEvent } from '#src/party/events.js';
 import { printId } from '#src/protocol/key-share.js';
 import { clusterFolders, eventsIn } from '../support/cluster-folder.js';
 import type { Ended } from '../support/command.js';
-import { KilledParties } from '../support/killed-parties.js';
+import { type Aim, KilledParties } from '../support/killed-parties.js';
 import { Chance, count, either, TORTURE } from '../support/torture.js';
 
 const makeFolder = clusterFolders();
@@ -73,13 +73,12 @@ class Lives {
   /** Makes the key, in new folders. Others may be left, on the way to it: pending ones, and of no harm. */
   async keygen(): Promise<void> {
     for (const self of this.#parties) await this.#processes.renewState(self);
-    const ended = await this.#processes.insist(
-      this.#parties,
-      () => ['keygen'],
-      async () => {
+    const ended = await this.#processes.insist(this.#parties, {
+      args: () => ['keygen'],
+      inspect: async () => {
         for (const self of this.#parties) await this.#processes.keysOf(self);
       },
-    );
+    });
     const [first] = ended;
     const { keyId, publicKey } = resultOf(first!);
     for (const each of ended) assert.equal(resultOf(each).keyId, keyId);
@@ -114,26 +113,36 @@ class Lives {
   /** The machine of a party is lost, and its share recovered on another, from a backup; a refresh has to follow. */
   async recover(): Promise<void> {
     const self = this.#chance.pick(this.#parties);
-    const safe = `safe-${this.#backups++}`;
+    const safe = `safe-${this.#backups}`;
     await this.#processes.together([self], 'backup', 'keygen', '--type=p256', `--out=${safe}`);
-    let file = '';
-    const create = () => {
-      file = `backup-${this.#backups++}`;
-      return ['backup', 'create', this.#option, `--to=${safe}.pub.pem`, `--out=${file}`];
-    };
-    await this.#insist([self], create);
+    const file = await this.#backUp(self, `${safe}.pub.pem`);
 
     await this.#processes.renewState(self);
     const recover = ['backup', 'recover', file, `--recovery-key=${safe}.key.pem`];
-    const isDone = ({ status, stderr }: Ended) =>
-      status === 0 || (status === 5 && /is in state\/\w+ already/.test(stderr));
-    await this.#processes.insist(
-      [self],
-      () => recover,
-      async () => {},
-      isDone,
-    );
+    await this.#processes.insist([self], {
+      args: () => recover,
+      inspect: async () => {
+        await this.#processes.keysOf(self);
+      },
+      isDone: ({ status, stderr }) =>
+        status === 0 || (status === 5 && /is in state\/\w+ already/.test(stderr)),
+    });
     await this.#assertHeld();
+  }
+
+  /** A backup of one party's share in force, made by itself or with a refresh; the file. */
+  async #backUp(self: PartyName, publicKey: string): Promise<string> {
+    let file = '';
+    // What a try that was cut off has written stays.
+    const target = (option: string): string[] => {
+      file = `backup-${++this.#backups}`;
+      return [`--${option}to=${publicKey}`, `--${option}out=${file}`];
+    };
+    const create = () => ['backup', 'create', this.#option, ...target('')];
+    const own = (name: PartyName) => (name === self ? target('backup-') : []);
+    if (this.#chance.between(0, 2) === 0) await this.#insist([self], create);
+    else await this.#insist(this.#parties, () => ['refresh', this.#option], own);
+    return file;
   }
 
   get #option(): string {
@@ -150,11 +159,16 @@ class Lives {
     return ['sign', this.#option, message, `--quorum=${quorum.join()}`, '--receiver=all'];
   }
 
-  #insist(parties: readonly PartyName[], args: () => readonly string[]): Promise<Ended[]> {
+  #insist(
+    parties: readonly PartyName[],
+    args: () => readonly string[],
+    own: Aim['own'] = () => [],
+  ): Promise<Ended[]> {
     const inspect = async (): Promise<void> => {
       await this.#assertHeld();
+      if (TORTURE && this.#chance.between(0, 4) === 0) await this.#assertSigning();
     };
-    return this.#processes.insist(parties, args, inspect);
+    return this.#processes.insist(parties, { args, own, inspect });
   }
 
   /** Checks that all parties hold good shares of one sharing, whether they know it or not; and returns their keys. */
@@ -195,6 +209,10 @@ class Lives {
   /** Checks that, and that a quorum signs with it. */
   async #assertLiving(): Promise<void> {
     await this.#assertWhole();
+    await this.#assertSigning();
+  }
+
+  async #assertSigning(): Promise<void> {
     const quorum = this.#anyQuorum();
     this.#assertSigned(await this.#processes.together(quorum, ...this.#signing(quorum)));
   }

@@ -29,7 +29,24 @@ const nameOf = ([command, second]: readonly string[]): string =>
 const FAIR_ENDS = [0, 3, 130, null];
 
 /** How long the others go on when one has been killed: the longest time is enough for them to end by themselves. */
-const MILLIS = [0, 0, 100, 100, 500, 500, 1_000, 2_000, ...either([], [25_000])];
+const MILLIS = [0, 0, 0, 100, 100, 100, 500, 500, 500, 1_000, 2_000, ...either([], [25_000])];
+/** How long one that was started again may take to meet the others. */
+const MEETING_MILLIS = 15_000;
+
+/** A command that has to end well in the end, whoever is killed meanwhile. */
+export interface Aim {
+  /** Of all parties, in each try. */
+  readonly args: () => readonly string[];
+  /** Further ones of one party. */
+  readonly own?: (self: PartyName) => readonly string[];
+  /** Looks at what is left when some were killed. */
+  readonly inspect: () => Promise<void>;
+  /** Whether a party has nothing more to do; by default when its command has ended well. */
+  readonly isDone?: (ended: Ended) => boolean;
+}
+
+const isWell = ({ status }: Ended): boolean => status === 0;
+const noMore = (): readonly string[] => [];
 
 interface Process extends Running {
   readonly self: PartyName;
@@ -41,6 +58,14 @@ after(() => {
   for (const { child } of running) child.kill('SIGKILL');
 });
 
+interface Trial {
+  readonly victims?: ReadonlyMap<PartyName, Kill>;
+  readonly own?: (self: PartyName) => readonly string[];
+}
+
+const allEnded = (processes: readonly Process[]): Promise<Ended[]> =>
+  Promise.all(processes.map(({ ended }) => ended));
+const wasKilled = ({ child }: Process): boolean => child.signalCode === 'SIGKILL';
 const isRunning = ({ child }: Process): boolean => child.exitCode === null && child.signalCode === null;
 
 /** Settles when one has failed, or been killed; or when all have ended. */
@@ -48,14 +73,14 @@ async function failureAmong(processes: readonly Process[]): Promise<void> {
   const failures = processes.map(
     ({ ended }) => new Promise<void>((resolve) => void ended.then(({ status }) => status !== 0 && resolve())),
   );
-  await Promise.race([Promise.all(processes.map(({ ended }) => ended)), ...failures]);
+  await Promise.race([allEnded(processes), ...failures]);
 }
 
-/** Waits until all have ended, but no longer than that. */
-async function within(millis: number, processes: readonly Process[]): Promise<void> {
+/** Waits for `event`, but no longer than that. */
+async function within(millis: number, event: Promise<unknown>): Promise<void> {
   const time = new AbortController();
   const passed = sleep(millis, undefined, { signal: time.signal }).catch(() => {});
-  await Promise.race([passed, Promise.all(processes.map(({ ended }) => ended))]);
+  await Promise.race([passed, event]);
   time.abort();
 }
 
@@ -122,27 +147,20 @@ export class KilledParties {
     assert.equal(found.length, needed, names.join(' '));
   }
 
-  /**
-   * Runs a command at `parties` until it has ended at all of them as `isDone` says; in some tries before, some of
-   * them are killed, and then `inspect` looks at what is left. `args` are new in each try.
-   */
-  async insist(
-    parties: readonly PartyName[],
-    args: () => readonly string[],
-    inspect: () => Promise<void>,
-    isDone: (ended: Ended) => boolean = ({ status }) => status === 0,
-  ): Promise<Ended[]> {
+  /** Runs a command at `parties` in some tries in which some of them are killed, and in a last one that must do. */
+  async insist(parties: readonly PartyName[], aim: Aim): Promise<Ended[]> {
+    const { args, own = noMore, inspect, isDone = isWell } = aim;
     for (let tries = this.#chance.between(1, either(2, 6)); tries > 0; tries--) {
       const now = args();
       const victims = this.#victims(parties, nameOf(now));
-      const ended = await this.#run(parties, now, victims);
+      const ended = await this.#run(parties, now, { victims, own });
       for (const each of ended) assert.ok(FAIR_ENDS.includes(each.status) || isDone(each), each.stderr);
       this.kills += parties.filter((self, at) => victims.has(self) && ended[at]!.status === null).length;
       await inspect();
     }
     const now = args();
     const start = performance.now();
-    const ended = await this.#run(parties, now);
+    const ended = await this.#run(parties, now, { own });
     this.#millis.set(nameOf(now), performance.now() - start);
     for (const [at, each] of ended.entries())
       assert.ok(isDone(each), `${parties[at]}: ${now.join(' ')}: ${each.stderr}`);
@@ -174,16 +192,19 @@ export class KilledParties {
   async #run(
     parties: readonly PartyName[],
     args: readonly string[],
-    victims: ReadonlyMap<PartyName, Kill> = new Map(),
+    { victims = new Map(), own = noMore }: Trial = {},
   ): Promise<Ended[]> {
-    const processes = parties.map((self) => this.#start(self, args, victims.get(self)));
-    const all = Promise.all(processes.map(({ ended }) => ended));
+    const launch = (self: PartyName, kill?: Kill) => this.#start(self, [...args, ...own(self)], kill);
+    const processes = parties.map((self) => launch(self, victims.get(self)));
+    const all = allEnded(processes);
     await failureAmong(processes);
-    const again =
-      this.#chance.between(0, 5) === 0 && parties.length > 1 ? this.#startAgain(processes, args) : [];
-    if (again.length > 0) await failureAmong([...processes, ...again].filter(isRunning));
+    const isRestarted = processes.some(isRunning) && this.#chance.between(0, 5) === 0;
+    const again = isRestarted ? processes.filter(wasKilled).map(({ self }) => launch(self)) : [];
+    // Both meet, or the others learn that it was restarted, or they have just ended well.
+    if (again.length > 0)
+      await within(MEETING_MILLIS, failureAmong([...processes.filter(isRunning), ...again]));
     const millis = this.#chance.pick(MILLIS);
-    await within(millis, [...processes, ...again]);
+    await within(millis, allEnded([...processes, ...again]));
     for (const { self, child } of processes) child.kill(victims.has(self) ? 'SIGKILL' : 'SIGINT');
     for (const { child, ended } of again) {
       child.kill('SIGINT');
@@ -197,12 +218,6 @@ export class KilledParties {
     return ended;
   }
 
-  /** What the users of those that were killed may do at once, while the others go on. */
-  #startAgain(processes: readonly Process[], args: readonly string[]): Process[] {
-    const killed = processes.filter(({ child }) => child.signalCode === 'SIGKILL');
-    return killed.map(({ self }) => this.#start(self, args));
-  }
-
   #start(self: PartyName, args: readonly string[], kill?: Kill): Process {
     const env: NodeJS.ProcessEnv = {
       ...process.env,
@@ -213,7 +228,7 @@ export class KilledParties {
           [KILLED_AT]: `${kill.call} ${kill.moment}`,
         }),
     };
-    const all = [...args, `--self=${self}`, '--json', '--timeout=5m'];
+    const all = [...args, `--self=${self}`, '--json', '--timeout=5m', '--connect-timeout=2m'];
     const started = { self, ...startCommand(all, { cwd: this.#cwd, env, storedPrimes: true }) };
     running.add(started);
     const timer =
