@@ -9,7 +9,7 @@ import { isStateFolder, type StoredKey } from '#src/keystore/keystore.js';
 import { type Ended, type Running, startCommand } from './command.js';
 import { KILLED_AT, type Moment } from './killed-at-call.js';
 import { openKeystore, PASSPHRASE } from './stored-keys.js';
-import { type Chance, either } from './torture.js';
+import { type Chance, either, TORTURE } from './torture.js';
 
 const KILLED_AT_CALL = new URL('./killed-at-call.js', import.meta.url).href;
 
@@ -150,7 +150,7 @@ export class KilledParties {
   /** Runs a command at `parties` in some tries in which some of them are killed, and in a last one that must do. */
   async insist(parties: readonly PartyName[], aim: Aim): Promise<Ended[]> {
     const { args, own = noMore, inspect, isDone = isWell } = aim;
-    for (let tries = this.#chance.between(1, either(2, 6)); tries > 0; tries--) {
+    for (let tries = this.#tries(parties); tries > 0; tries--) {
       const now = args();
       const victims = this.#victims(parties, nameOf(now));
       const ended = await this.#run(parties, now, { victims, own });
@@ -172,6 +172,12 @@ export class KilledParties {
     const ended = await this.#run(parties, args);
     for (const { status, stderr } of ended) assert.equal(status, 0, stderr);
     return ended;
+  }
+
+  /** How often a command is cut off before it ends well; one that a party runs by itself costs little. */
+  #tries(parties: readonly PartyName[]): number {
+    if (!TORTURE) return 1;
+    return parties.length === 1 ? this.#chance.between(4, 12) : this.#chance.between(1, 6);
   }
 
   /** Some of the parties, and when they are killed. */
