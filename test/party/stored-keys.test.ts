@@ -125,7 +125,8 @@ describe('a key lives', async () => {
     await assertSigns(homes, sharing, ['bob', 'charlie']);
   });
 
-  test('a refresh leaves the new sharing alone, under the same key', async () => {
+  test('a refresh leaves the new sharing alone, under the same key, by the multiplication of now', async () => {
+    homes.multiplyBy('ot');
     const refreshed = valuesOf(await refresh(homes, sharing));
     for (const { epoch, publicKey } of refreshed) {
       assert.equal(epoch, 1);
@@ -133,6 +134,12 @@ describe('a key lives', async () => {
     }
     assert.deepEqual(await held(homes, sharing), ['1', '1', '1']);
     await assertSigns(homes, sharing, ['alice', 'charlie']);
+    using keystore = await homes.open('bob');
+    const { setups } = keystore.key(sharing.keyId)!.sharings[0]!;
+    assert.deepEqual(
+      setups.map(({ multiplication }) => multiplication),
+      ['ot'],
+    );
   });
 
   test('a party without a set-up gets a new one with those it signs with, and its older ones are erased', async () => {

@@ -40,11 +40,16 @@ export interface CommandOptions extends TestOptions {
 export class Homes {
   readonly parties: readonly PartyName[];
   readonly #folder = mkdtempSync(join(tmpdir(), 'ecdsa-mpc-test-'));
-  readonly #kind: KeyKind;
+  #kind: KeyKind;
 
   constructor(parties: readonly PartyName[], kind: KeyKind) {
     this.parties = parties;
     this.#kind = kind;
+  }
+
+  /** From now on the cluster files say so. */
+  multiplyBy(by: MultiplicationName): void {
+    this.#kind = { ...this.#kind, by };
   }
 
   folderOf(self: PartyName): string {
