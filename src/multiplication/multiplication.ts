@@ -4,13 +4,23 @@
  * nothing outside this folder may depend on which multiplication runs.
  */
 import type { z } from 'zod';
-import type { Secret } from '../core/bytes.js';
+import { bytesToBigint, type Secret } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
 import type { AnyRound, Run } from '../rounds/run.js';
 
 /** A pair of scalars mod q, one per input. */
 export type ScalarPair = readonly [bigint, bigint];
+
+/** The same as big-endian bytes: the form in which jobs on worker threads give them. */
+export type ScalarBytes = readonly [Uint8Array, Uint8Array];
+
+/** The scalars of a job's result, whose bytes are wiped. */
+export function takeScalars(bytes: ScalarBytes): ScalarPair {
+  const scalars: ScalarPair = [bytesToBigint(bytes[0]), bytesToBigint(bytes[1])];
+  for (const array of bytes) array.fill(0);
+  return scalars;
+}
 
 /** The receiver's state between its two messages. */
 export interface Opened {

@@ -24,8 +24,16 @@ import { asMpcError, MpcError, type PartyName, throwIfAborted } from '../core/er
 import { type Curve, SCALAR_BYTES, scalarField, scalarsField } from '../curve/curve.js';
 import { whenAborted } from '../rounds/abort-signal.js';
 import type { PeerMap, Run } from '../rounds/run.js';
-import { directRound, ofPeer, peerMap, peerMapAsync } from '../rounds/run.js';
-import type { Multiplication, MultiplicationSetup, Opened, ScalarPair, Use } from './multiplication.js';
+import { directRound, ofPeer, peerMap, peerMapAsync, progressOf } from '../rounds/run.js';
+import {
+  type Multiplication,
+  type MultiplicationSetup,
+  type Opened,
+  type ScalarBytes,
+  type ScalarPair,
+  takeScalars,
+  type Use,
+} from './multiplication.js';
 import { CHOICE_POINTS_BYTES, DELTA_BYTES, KEYS_BYTES, TRANSFER_POINTS_BYTES } from './ot-base.js';
 import type { OtContext } from './ot-context.js';
 import { CHOICE_BYTES, COLUMNS_BYTES, type Extension, SUM_BYTES, SUMS_BYTES } from './ot-extension.js';
@@ -200,15 +208,6 @@ const voidBy = (peer: PartyName, failure: MpcError | undefined): MpcError =>
     },
   );
 
-type ScalarBytes = readonly [Uint8Array, Uint8Array];
-
-/** The scalars of a job's result, whose bytes are wiped. */
-function takeScalars(bytes: ScalarBytes): ScalarPair {
-  const scalars: ScalarPair = [bytesToBigint(bytes[0]), bytesToBigint(bytes[1])];
-  wipe(bytes);
-  return scalars;
-}
-
 function wipe(arrays: Iterable<Uint8Array>): void {
   for (const bytes of arrays) bytes.fill(0);
 }
@@ -315,13 +314,4 @@ async function setup(run: Run, curve: Curve): Promise<MultiplicationSetup> {
   } finally {
     for (const secret of held) secret.dispose();
   }
-}
-
-/** Counts parts of a stage. */
-function progressOf(run: Run, stage: string, total: number): () => void {
-  let done = 0;
-  return () => {
-    done += 1;
-    run.progress(stage, done, total);
-  };
 }

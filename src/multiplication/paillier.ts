@@ -9,21 +9,28 @@
  * c_l = −y_l; the receiver's d_l is the plaintext of D_l. As |a_l·χ + y_l| < N/2, nothing wraps around.
  */
 import { z } from 'zod';
-import { bytesToBigint, concatBytes, equalBytes, Secret } from '../core/bytes.js';
+import { concatBytes, equalBytes, Secret } from '../core/bytes.js';
 import { bytesField, decodeAs, encodeAs, listField, naturalField, UndecodableError } from '../core/codec.js';
 import { MpcError, type PartyName } from '../core/errors.js';
 import { hash } from '../core/transcript.js';
 import type { Curve } from '../curve/curve.js';
 import type { SecurityLevel } from '../math/params.js';
 import type { PeerMap, Run } from '../rounds/run.js';
-import { broadcastRound, mixedRound, ofPeer, peerMap, peerMapAsync } from '../rounds/run.js';
+import { broadcastRound, mixedRound, ofPeer, peerMap, peerMapAsync, progressOf } from '../rounds/run.js';
 import * as aff from '../zk/aff.js';
 import type { ProofContext } from '../zk/context.js';
 import * as enc from '../zk/enc.js';
 import * as fac from '../zk/fac.js';
 import * as mod from '../zk/mod.js';
 import * as prm from '../zk/prm.js';
-import type { Multiplication, MultiplicationSetup, Opened, ScalarPair, Use } from './multiplication.js';
+import {
+  type Multiplication,
+  type MultiplicationSetup,
+  type Opened,
+  type ScalarPair,
+  takeScalars,
+  type Use,
+} from './multiplication.js';
 import * as jobs from './paillier-jobs.js';
 
 /** Two different safe primes of the level's size, each as big-endian bytes; the receiver wipes them. */
@@ -166,13 +173,6 @@ function restore(curve: Curve, level: SecurityLevel, saved: Secret): PaillierSet
   }
 }
 
-/** The scalars of a job's result, whose bytes are wiped. */
-function takeScalars(bytes: readonly [Uint8Array, Uint8Array]): ScalarPair {
-  const scalars: ScalarPair = [bytesToBigint(bytes[0]), bytesToBigint(bytes[1])];
-  for (const array of bytes) array.fill(0);
-  return scalars;
-}
-
 /** The Paillier multiplication for one curve and level, with its safe primes from `primes`. */
 export function paillierMultiplication(
   curve: Curve,
@@ -297,13 +297,4 @@ async function setup(
     ownKey.dispose();
     throw error;
   }
-}
-
-/** Counts parts of a stage. */
-function progressOf(run: Run, stage: string, total: number): () => void {
-  let done = 0;
-  return () => {
-    done += 1;
-    run.progress(stage, done, total);
-  };
 }

@@ -167,6 +167,15 @@ export interface Run {
   readonly progress: Progress;
 }
 
+/** Counts the parts of a stage that are finished: one more at each call. */
+export function progressOf({ progress }: Pick<Run, 'progress'>, stage: string, total: number): () => void {
+  let done = 0;
+  return () => {
+    done += 1;
+    progress(stage, done, total);
+  };
+}
+
 /** The value of `peer`, which must be there. */
 export function ofPeer<T>(map: PeerMap<T>, peer: PartyName): T {
   const value = map.get(peer);
