@@ -4,13 +4,11 @@
  */
 import { bigintToBytes, bytesToBigint, Secret } from '../core/bytes.js';
 import { defineJob } from '../work/job.js';
+import type { ScalarBytes } from './multiplication.js';
 import { choose as chooseKeys, receive as receiveKeys, transfer as transferKeys } from './ot-base.js';
 import type { OtContext } from './ot-context.js';
 import { type Extension, extend, extendChosen } from './ot-extension.js';
 import { type Correction, chosenSum, receiveProducts, sendProducts } from './ot-products.js';
-
-/** A pair of scalars as bytes. */
-type ScalarBytes = readonly [Uint8Array, Uint8Array];
 
 const scalarBytes = (k: bigint): Uint8Array => bigintToBytes(k, 32);
 
