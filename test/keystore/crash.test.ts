@@ -1,13 +1,13 @@
 /** Every change, interrupted at every call that changes the disk: the state before it is left, or the one after it. */
 import assert from 'node:assert/strict';
-import { cpSync, readdirSync, truncateSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, truncateSync } from 'node:fs';
 import { createRequire, syncBuiltinESMExports } from 'node:module';
 import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { Secret } from '#src/core/bytes.js';
 import { MpcError } from '#src/core/errors.js';
 import type { Keystore } from '#src/keystore/keystore.js';
-import { type Call, type Fault, onFaultyDisk } from '../support/faulty-disk.js';
+import { type Call, DiskFault, type Fault, interceptChanges, onFaultyDisk } from '../support/faulty-disk.js';
 import {
   contents,
   openKeystore,
@@ -218,13 +218,25 @@ test('the opening of a folder, interrupted while it clears up, is finished by th
   }
 });
 
-test('a folder whose making was interrupted is made by the next opening', async () => {
-  const folder = join(root, 'made');
-  await assert.rejects(async () => {
-    const never: { readonly bytes: Uint8Array } = { bytes: new Uint8Array(0) };
-    await openKeystore(folder, { passphrase: never as Secret });
-  });
-  assert.deepEqual(readdirSync(root).includes('made'), false);
-  using keystore = await openKeystore(folder);
-  assert.deepEqual(keystore.keys(), []);
+test('a folder whose making was interrupted, at any call, is made by the next opening', async () => {
+  let calls = 1;
+  for (let at = 0; at < calls; at += 1) {
+    const folder = join(root, `made-${at}`);
+    let count = 0;
+    const restore = interceptChanges(({ args }, perform) => {
+      count += 1;
+      if (count > at) throw new DiskFault(`call ${at}`);
+      return perform(...args);
+    });
+    await openKeystore(folder).then(
+      (keystore) => keystore[Symbol.dispose](),
+      (error) => assert.ok(error instanceof MpcError || error instanceof DiskFault, String(error)),
+    );
+    restore();
+    if (count > at) calls = at + 2;
+    if (existsSync(folder)) forgetLock(folder);
+    using keystore = await openKeystore(folder);
+    assert.deepEqual(keystore.keys(), []);
+  }
+  assert.ok(calls > 5, `only ${calls} calls were interrupted`);
 });
