@@ -17,7 +17,7 @@ import type { CommandName, PartyEvent, ResultEvent } from './events.js';
 import { type KeyKind, type Party, type PartyOptions, withParty } from './party.js';
 import { resolveQuorum } from './quorum.js';
 import { type BackupTarget, backUpStored, isBackupOf } from './stored-backup.js';
-import { newestOf, type StoredKeyEvent, StoredKeys, serves } from './stored-keys.js';
+import { newestOf, type StoredKeyEvent, StoredKeys, serves, type Work } from './stored-keys.js';
 
 export interface EverydayOptions extends PartyOptions {
   /** Of this party. It stays open, and the caller's. */
@@ -57,7 +57,7 @@ export async function runKeygen(options: EverydayOptions): Promise<void> {
   const parties = cluster.parties.map(({ name }) => name);
   const command = new Command('keygen', options, kind, parties);
   command.begin({});
-  const sharing = await command.run(1, ({ keys }) => keys.generate(NAME));
+  const sharing = await command.run(1, ({ keys, work }) => keys.generate(work, NAME));
   command.emit({ event: 'result', party: self, command: 'keygen', ...factsOf(sharing) });
 }
 
@@ -87,8 +87,8 @@ export async function runSign(options: SignOptions): Promise<void> {
   }
   const { multiplication, security } = cluster;
   const isReady = setups.some((setup) => serves(setup, { multiplication, security, parties: quorum }));
-  const der = await command.run(isReady ? 0 : 1, ({ keys }) =>
-    keys.sign(NAME, sharing.keyId, { quorum, receivers, message }),
+  const der = await command.run(isReady ? 0 : 1, ({ keys, work }) =>
+    keys.sign(work, NAME, sharing.keyId, { quorum, receivers, message }),
   );
   const signature = der && { signature: toHex(der) };
   const { epoch } = command.sharing;
@@ -114,8 +114,8 @@ export async function runRefresh(options: RefreshOptions): Promise<void> {
   const command = new Command('refresh', options, sharing, sharing.parties);
   command.begin({ keyId: printId(sharing.keyId), epoch: sharing.epoch });
   let made: ResultEvent['backup'];
-  const refreshed = await command.run(1, ({ keys, tools }) =>
-    keys.refresh(NAME, sharing.keyId, async (share) => {
+  const refreshed = await command.run(1, ({ keys, work, tools }) =>
+    keys.refresh(work, NAME, sharing.keyId, async (share) => {
       if (backup !== undefined) made = await backUpStored(share, backup, tools);
     }),
   );
@@ -132,6 +132,7 @@ type Terms = Pick<CommandEvent, 'keyId' | 'epoch' | 'quorum' | 'receivers' | 'me
 /** What a command works with once its participants are connected. */
 interface Working {
   readonly keys: StoredKeys;
+  readonly work: Work;
   readonly tools: Parameters<typeof backUpStored>[2];
 }
 
@@ -187,8 +188,11 @@ class Command {
       const progress = (stage: string, done: number, total: number): void =>
         emit({ event: 'progress', party: self, step, stage, done, total });
       const tell = (event: StoredKeyEvent): void => this.#tell(event);
-      const keys = new StoredKeys({ keystore, resources: { ...resources, progress }, tell });
-      return body({ keys, tools: { keystore, compute, signal, emit } });
+      return body({
+        keys: new StoredKeys(keystore),
+        work: { resources: { ...resources, progress }, tell },
+        tools: { keystore, compute, signal, emit },
+      });
     });
   }
 

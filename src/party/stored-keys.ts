@@ -34,57 +34,61 @@ export type StoredKeyEvent =
   | { readonly kind: 'setup'; readonly parties: readonly PartyName[] }
   | { readonly kind: 'refreshed'; readonly sharing: Sharing };
 
-export interface StoredKeysOptions {
-  readonly keystore: Keystore;
+/** What belongs to one operation. Nothing here outlives it: others may use what it has loaded. */
+export interface Work {
   readonly resources: Resources;
   readonly tell: (event: StoredKeyEvent) => void;
 }
 
-/** Work with stored keys; the operations' names begin with `name`, which is new in the process each time. */
+/**
+ * The keys of one store, of which a process has one of these as long as it uses the store: several operations may run
+ * at once. The names of an operation's sessions begin with `name`, which is new in the process each time.
+ */
 export class StoredKeys {
   readonly #keystore: Keystore;
-  readonly #resources: Resources;
-  readonly #tell: (event: StoredKeyEvent) => void;
   /** Keys of which this party may be confirming a sharing just now. */
   readonly #confirming = new Set<string>();
   /** Set-ups in use, by identifier. */
   readonly #loaded = new Map<string, { readonly pairwise: PairwiseSetup; users: number }>();
 
-  constructor({ keystore, resources, tell }: StoredKeysOptions) {
+  constructor(keystore: Keystore) {
     this.#keystore = keystore;
-    this.#resources = resources;
-    this.#tell = tell;
   }
 
   /**
    * A new key of all parties under the resources' policy, confirmed, stored and set up; or, where that was cut off
    * before, the key that all have stored already.
    */
-  async generate(name: string): Promise<Sharing> {
-    const completed = await this.#complete(name);
-    const sharing = completed ?? (await this.#generate(name));
-    this.#tell({ kind: 'key', sharing, completed: completed !== undefined });
+  async generate(work: Work, name: string): Promise<Sharing> {
+    const completed = await this.#complete(work, name);
+    const sharing = completed ?? (await this.#generate(work, name));
+    work.tell({ kind: 'key', sharing, completed: completed !== undefined });
     // A key that was completed may have a set-up already, if all have it.
     const use: KeyUse = { operation: 'keygen', parties: sharing.parties };
-    const { setup } = await this.#settle(`${name} settle`, sharing.keyId, use);
+    const { setup } = await this.#settle(work, `${name} settle`, sharing.keyId, use);
     if (setup === undefined) {
-      using _setup = await this.#setUp(name, sharing, sharing.parties);
+      using _setup = await this.#setUp(work, name, sharing, sharing.parties);
     }
     return sharing;
   }
 
   /** Signs; the verified DER signature to receivers, `undefined` to the other signers. */
-  async sign(name: string, keyId: Uint8Array, request: SigningRequest): Promise<Uint8Array | undefined> {
+  async sign(
+    work: Work,
+    name: string,
+    keyId: Uint8Array,
+    request: SigningRequest,
+  ): Promise<Uint8Array | undefined> {
     const use: KeyUse = { operation: 'sign', parties: request.quorum, request };
-    const settle = () => this.#settle(name, keyId, use);
+    const settle = () => this.#settle(work, name, keyId, use);
     const { sharing, setup } = await (this.#mayConfirm(keyId, use) ? this.#alone(keyId, settle) : settle());
     using pairwise = setup
-      ? this.#loadSetup(sharing, setup)
-      : await this.#setUp(name, sharing, request.quorum);
+      ? this.#loadSetup(work, sharing, setup)
+      : await this.#setUp(work, name, sharing, request.quorum);
     using share = this.#keystore.loadShare(keyId, sharing.shid);
     const state = sharingState(share, pairwise);
-    using presignature = await presignFor(this.#resources, `${name} presign`, state, request);
-    return await signWith(this.#resources, `${name} signature`, state, presignature, request);
+    using presignature = await presignFor(work.resources, `${name} presign`, state, request);
+    return await signWith(work.resources, `${name} signature`, state, presignature, request);
   }
 
   /**
@@ -93,30 +97,32 @@ export class StoredKeys {
    * later use of the key, so a backup of it must be there before.
    */
   async refresh(
+    work: Work,
     name: string,
     keyId: Uint8Array,
     beforeStoring?: (share: KeyShare) => Promise<void>,
   ): Promise<Sharing> {
-    return await this.#alone(keyId, () => this.#refresh(name, keyId, beforeStoring));
+    return await this.#alone(keyId, () => this.#refresh(work, name, keyId, beforeStoring));
   }
 
   async #refresh(
+    work: Work,
     name: string,
     keyId: Uint8Array,
     beforeStoring?: (share: KeyShare) => Promise<void>,
   ): Promise<Sharing> {
     const { parties } = newestOf(this.#stored(keyId)).sharing;
-    const { sharing } = await this.#settle(name, keyId, { operation: 'refresh', parties });
+    const { sharing } = await this.#settle(work, name, keyId, { operation: 'refresh', parties });
     using old = this.#keystore.loadShare(keyId, sharing.shid);
     const storeCandidate = async (state: SharingState): Promise<void> => {
       await beforeStoring?.(state.share);
-      using setup = this.#newSetup(state.setup);
+      using setup = this.#newSetup(work, state.setup);
       this.#keystore.addSharing(state.share, 'refresh', setup);
     };
-    using state = await refreshOf(this.#resources, `${name} refresh`, old, storeCandidate);
+    using state = await refreshOf(work.resources, `${name} refresh`, old, storeCandidate);
     const refreshed = state.share.sharing;
     this.#keystore.confirmSharing(keyId, refreshed.shid);
-    this.#tell({ kind: 'refreshed', sharing: refreshed });
+    work.tell({ kind: 'refreshed', sharing: refreshed });
     return refreshed;
   }
 
@@ -145,13 +151,13 @@ export class StoredKeys {
     return sharings.length > 1 && sharings.some(isAll);
   }
 
-  async #complete(name: string): Promise<Sharing | undefined> {
+  async #complete(work: Work, name: string): Promise<Sharing | undefined> {
     const all = this.#keystore.keys().flatMap(({ sharings }) => sharings);
     // Whoever names another sharing here, such as a refreshed one, or one that has further parties, gets none confirmed.
-    const generated = all.filter(({ sharing }) => sharing.epoch === 0 && this.#fits(sharing));
+    const generated = all.filter(({ sharing }) => sharing.epoch === 0 && this.#fits(work, sharing));
     const find = (shid: Uint8Array) => generated.find(({ sharing }) => equalBytes(sharing.shid, shid));
     const pending = generated.filter(isPending);
-    const shid = await complete(this.#resources, name, {
+    const shid = await complete(work.resources, name, {
       pending: pending.map(({ sharing }) => sharing.shid),
       holds: (wanted) => find(wanted) !== undefined,
     });
@@ -161,8 +167,8 @@ export class StoredKeys {
     return sharing;
   }
 
-  async #generate(name: string): Promise<Sharing> {
-    using share = await keygen(this.#resources, `${name} keygen`, async (pending) => {
+  async #generate(work: Work, name: string): Promise<Sharing> {
+    using share = await keygen(work.resources, `${name} keygen`, async (pending) => {
       this.#keystore.addSharing(pending, 'keygen');
     });
     const { sharing } = share;
@@ -172,6 +178,7 @@ export class StoredKeys {
 
   /** Agrees with the participants on what is done and with which sharing and set-up of the key. */
   async #settle(
+    work: Work,
     name: string,
     keyId: Uint8Array,
     use: KeyUse,
@@ -184,37 +191,42 @@ export class StoredKeys {
         parties: info.sharing.parties,
         confirmed: info.confirmed,
         pending: isPending(info),
-        setups: this.#usable(info, use.parties),
+        setups: this.#usable(work, info, use.parties),
       }),
     );
-    const settled = await settleOn(this.#resources, name, use, keyId, stored);
+    const settled = await settleOn(work.resources, name, use, keyId, stored);
     const info = sharingOf(key, settled.shid);
     if (settled.confirmed) this.#keystore.confirmSharing(keyId, settled.shid);
-    if (use.operation !== 'keygen') this.#tell({ kind: 'settled', sharing: info.sharing });
+    if (use.operation !== 'keygen') work.tell({ kind: 'settled', sharing: info.sharing });
     return { ...settled, sharing: info.sharing };
   }
 
   /** A new set-up of the sharing among `parties`, stored, in the place of those that it makes useless. */
-  async #setUp(name: string, sharing: Sharing, parties: readonly PartyName[]): Promise<PairwiseSetup> {
+  async #setUp(
+    work: Work,
+    name: string,
+    sharing: Sharing,
+    parties: readonly PartyName[],
+  ): Promise<PairwiseSetup> {
     const { keyId, shid } = sharing;
     const store = async (pairwise: PairwiseSetup): Promise<void> => {
-      using setup = this.#newSetup(pairwise);
+      using setup = this.#newSetup(work, pairwise);
       this.#keystore.addSetup(keyId, shid, setup);
     };
     // It is used as it is stored: another signature may have begun to use it already.
-    using made = await setUp(this.#resources, `${name} setup`, sharing, parties, store);
+    using made = await setUp(work.resources, `${name} setup`, sharing, parties, store);
     this.#keystore.keepSetup(keyId, shid, made.sid);
-    this.#tell({ kind: 'setup', parties });
-    return this.#loadSetup(sharing, made.sid);
+    work.tell({ kind: 'setup', parties });
+    return this.#loadSetup(work, sharing, made.sid);
   }
 
   /**
    * A stored set-up for one more user. All users in this process have the same, so that a check which fails for one
    * of them voids it for all, before any of them sends another message.
    */
-  #loadSetup(sharing: Sharing, id: Uint8Array): PairwiseSetup {
+  #loadSetup(work: Work, sharing: Sharing, id: Uint8Array): PairwiseSetup {
     const key = printId(id);
-    const loaded = this.#loaded.get(key) ?? { pairwise: this.#readSetup(sharing, id), users: 0 };
+    const loaded = this.#loaded.get(key) ?? { pairwise: this.#readSetup(work, sharing, id), users: 0 };
     this.#loaded.set(key, loaded);
     loaded.users += 1;
     const dispose = () => {
@@ -226,9 +238,9 @@ export class StoredKeys {
     return { ...loaded.pairwise, [Symbol.dispose]: dispose };
   }
 
-  #readSetup(sharing: Sharing, id: Uint8Array): PairwiseSetup {
+  #readSetup({ resources }: Work, sharing: Sharing, id: Uint8Array): PairwiseSetup {
     using stored = this.#keystore.loadSetup(sharing.keyId, sharing.shid, id);
-    const multiplication = this.#resources.multiplication.restore(stored.state);
+    const multiplication = resources.multiplication.restore(stored.state);
     const seeds = new Map([...stored.seeds].map(([peer, seed]) => [peer, seed.clone()]));
     const pairwise: PairwiseSetup = {
       sid: id,
@@ -245,10 +257,13 @@ export class StoredKeys {
   }
 
   /** A set-up in the form that is stored. */
-  #newSetup({ sid, parties, seeds, multiplication }: PairwiseSetup): NewSetup & Disposable {
+  #newSetup(
+    { resources }: Work,
+    { sid, parties, seeds, multiplication }: PairwiseSetup,
+  ): NewSetup & Disposable {
     const state = multiplication.save();
-    const { name } = this.#resources.multiplication;
-    const { security } = this.#resources.cluster;
+    const { name } = resources.multiplication;
+    const { security } = resources.cluster;
     return {
       info: { id: sid, parties, multiplication: name, security },
       seeds,
@@ -258,15 +273,14 @@ export class StoredKeys {
   }
 
   /** Names of the set-ups that `parties` could use under the present configuration, newest first. */
-  #usable({ setups }: SharingInfo, parties: readonly PartyName[]): Uint8Array[] {
-    const { multiplication, cluster } = this.#resources;
+  #usable({ resources }: Work, { setups }: SharingInfo, parties: readonly PartyName[]): Uint8Array[] {
+    const { multiplication, cluster } = resources;
     const wanted = { multiplication: multiplication.name, security: cluster.security, parties };
     return setups.filter((setup) => serves(setup, wanted)).map(({ id }) => id);
   }
 
   /** Whether a pending key is one that the present resources would make. */
-  #fits({ curve, policy, parties }: Sharing): boolean {
-    const wanted = this.#resources;
+  #fits({ resources: wanted }: Work, { curve, policy, parties }: Sharing): boolean {
     return (
       curve.name === wanted.curve.name &&
       equalBytes(policyBytes(policy), policyBytes(wanted.policy)) &&

@@ -36,7 +36,7 @@ after(() => {
 });
 
 async function generate(homes: Homes): Promise<Sharing> {
-  const [sharing] = valuesOf(await homes.command(({ keys }) => keys.generate('keygen')));
+  const [sharing] = valuesOf(await homes.command(({ keys, work }) => keys.generate(work, 'keygen')));
   return sharing!;
 }
 
@@ -48,13 +48,15 @@ async function assertSigns(
 ): Promise<void> {
   const message = randomBytes(20);
   const request = { quorum, receivers: quorum.slice(0, 1), message };
-  const outcomes = await homes.command(({ keys }) => keys.sign('sign', keyId, request), { parties: quorum });
+  const outcomes = await homes.command(({ keys, work }) => keys.sign(work, 'sign', keyId, request), {
+    parties: quorum,
+  });
   const [der] = valuesOf(outcomes);
   assert.ok(verify('sha256', message, createPublicKey(publicKeyPem(curve, publicKey)), der!));
 }
 
 const refresh = (homes: Homes, { keyId }: Sharing, options: CommandOptions = {}) =>
-  homes.command(({ keys }) => keys.refresh('refresh', keyId), options);
+  homes.command(({ keys, work }) => keys.refresh(work, 'refresh', keyId), options);
 
 /** What each party holds: epoch, and whether confirmed, newest first. */
 async function held(homes: Homes, { keyId }: Sharing): Promise<string[]> {
@@ -186,7 +188,7 @@ describe('key generation cut off', () => {
 
   test('before one party has stored it: another key is made, and nothing is dropped', async () => {
     const homes = newHomes(two);
-    await homes.command(({ keys }) => keys.generate('keygen'), {
+    await homes.command(({ keys, work }) => keys.generate(work, 'keygen'), {
       store: failing('bob', 'addSharing', 'before'),
     });
     const [pending = '', none] = await pendingKeys(homes);
@@ -205,7 +207,9 @@ describe('key generation cut off', () => {
   ] as const)
     test(`${when} ${method}: the same key is completed`, async () => {
       const homes = newHomes(two);
-      await homes.command(({ keys }) => keys.generate('keygen'), { store: failing('bob', method, when) });
+      await homes.command(({ keys, work }) => keys.generate(work, 'keygen'), {
+        store: failing('bob', method, when),
+      });
       const [key] = await pendingKeys(homes);
       assert.ok(key);
       if (method === 'addSharing' || (method === 'confirmSharing' && when === 'before')) {
@@ -218,12 +222,12 @@ describe('key generation cut off', () => {
 
   test('a pending key is used by no quorum, and completed by all', async () => {
     const homes = newHomes();
-    await homes.command(({ keys }) => keys.generate('keygen'), {
+    await homes.command(({ keys, work }) => keys.generate(work, 'keygen'), {
       store: failing('bob', 'confirmSharing', 'before'),
     });
     const sharing = await sharingAt(homes, 'bob');
     const request = { quorum: ['alice', 'bob'], receivers: ['alice'], message: randomBytes(4) };
-    const sign = ({ keys }: Home) => keys.sign('sign', sharing.keyId, request);
+    const sign = ({ keys, work }: Home) => keys.sign(work, 'sign', sharing.keyId, request);
     const outcomes = await homes.command(sign, { parties: request.quorum });
     assert.match(errorAt(outcomes, 'bob').message, /pending/);
     assert.match(errorAt(outcomes, 'alice').message, /pending/);
@@ -233,7 +237,7 @@ describe('key generation cut off', () => {
 
   test('a pending key is completed by signing, where that takes all', async () => {
     const homes = newHomes(two);
-    await homes.command(({ keys }) => keys.generate('keygen'), {
+    await homes.command(({ keys, work }) => keys.generate(work, 'keygen'), {
       store: failing('bob', 'confirmSharing', 'before'),
     });
     const sharing = await sharingAt(homes, 'bob');
@@ -285,8 +289,8 @@ describe('a refresh cut off', async () => {
   });
 
   test('when the backup of the new share fails: the old one stays in force, and no use of the key changes that', async () => {
-    const outcomes = await homes.command(({ self, keys }) =>
-      keys.refresh('refresh', sharing.keyId, async () => {
+    const outcomes = await homes.command(({ self, keys, work }) =>
+      keys.refresh(work, 'refresh', sharing.keyId, async () => {
         if (self === 'alice') throw new MpcError('FILE', 'the disk is full');
       }),
     );
@@ -315,7 +319,7 @@ test('a share that is older than the others’ is explained and not used', async
   const folders = homes.folderOf.bind(homes);
   homes.folderOf = (self) => (self === 'alice' ? another.folderOf(self) : folders(self));
   const request = { quorum: ['alice', 'bob'], receivers: ['bob'], message: randomBytes(4) };
-  const sign = ({ keys }: Home) => outcomeOf(keys.sign('sign', sharing.keyId, request));
+  const sign = ({ keys, work }: Home) => outcomeOf(keys.sign(work, 'sign', sharing.keyId, request));
   for (const outcome of valuesOf(await homes.command(sign, { parties: request.quorum }))) {
     assert.ok('error' in outcome);
     assert.equal(outcome.error.code, 'DISAGREEMENT');
@@ -347,7 +351,7 @@ test('a set-up whose check has failed is erased before anybody hears of it, and 
     return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
   };
   const request = { quorum: parties, receivers: ['bob'], message: randomBytes(20) };
-  const outcomes = await homes.command(({ keys }) => keys.sign('sign', sharing.keyId, request), {
+  const outcomes = await homes.command(({ keys, work }) => keys.sign(work, 'sign', sharing.keyId, request), {
     intercept,
   });
   const { code, culprits, message } = errorAt(outcomes, 'bob');
@@ -374,12 +378,37 @@ test('a set-up whose check has failed in one session is void in all others on it
     return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
   };
   const request = { quorum: parties, receivers: ['bob'], message: randomBytes(20) };
-  const both = ({ keys }: Home) =>
-    Promise.all(['one', 'two'].map((name) => outcomeOf(keys.sign(name, keyId, request))));
+  const both = ({ keys, work }: Home) =>
+    Promise.all(['one', 'two'].map((name) => outcomeOf(keys.sign(work, name, keyId, request))));
   const outcomes = valuesOf(await homes.command(both, { intercept }));
   for (const outcome of outcomes[1]!) {
     assert.ok('error' in outcome);
     assert.equal(outcome.error.code, 'PROTOCOL');
+  }
+});
+
+test('an operation that is given up leaves the set-up that it has loaded to the others', async () => {
+  const parties = ['alice', 'bob'];
+  for (const by of ['ot', 'paillier'] as const) {
+    const homes = newHomes(parties, by);
+    const { keyId } = await generate(homes);
+    const stopping = new AbortController();
+    const intercept: Intercept = (_from, _to, bytes) => {
+      const frame = decodeFrame(bytes);
+      if (frame.kind === 'round' && frame.step === 'presign' && frame.operation.startsWith('one'))
+        stopping.abort(new MpcError('INTERRUPTED', 'the user of one has had enough'));
+      return undefined;
+    };
+    const request = { quorum: parties, receivers: parties, message: randomBytes(20) };
+    const both = ({ keys, work }: Home) => {
+      const first = { ...work, resources: { ...work.resources, signal: stopping.signal } };
+      const one = keys.sign(first, 'one', keyId, request);
+      return Promise.all([outcomeOf(one), keys.sign(work, 'two', keyId, request)]);
+    };
+    for (const [one, two] of valuesOf(await homes.command(both, { intercept }))) {
+      assert.ok('error' in one && one.error.code === 'INTERRUPTED');
+      assert.ok(two);
+    }
   }
 });
 
@@ -406,7 +435,7 @@ describe('what others say of sharings', async () => {
   /** charlie names something as a pending key that is none; another key is made, but for alice's disk. */
   async function assertNotCompleted(under: Homes, lie: (info: SharingInfo) => SharingInfo): Promise<void> {
     const [lies, fails] = [lying(lie), failing('alice', 'addSharing', 'before')];
-    const outcomes = await under.command(({ keys }) => keys.generate('keygen'), {
+    const outcomes = await under.command(({ keys, work }) => keys.generate(work, 'keygen'), {
       store: (self, keystore) => lies(self, fails(self, keystore)),
     });
     assert.equal(errorAt(outcomes, 'alice').code, 'INTERRUPTED', 'something was completed');
@@ -480,8 +509,8 @@ describe('two operations at once in one process', () => {
       homes,
       ['one', 'two'].map(
         (name) =>
-          ({ keys }) =>
-            keys.refresh(name, keyId),
+          ({ keys, work }) =>
+            keys.refresh(work, name, keyId),
       ),
     );
     assert.deepEqual(await held(homes, sharing), ['1', '1']);
@@ -492,14 +521,14 @@ describe('two operations at once in one process', () => {
       homes,
       ['one', 'two'].map(
         (name) =>
-          ({ keys }) =>
-            keys.sign(name, keyId, request),
+          ({ keys, work }) =>
+            keys.sign(work, name, keyId, request),
       ),
     );
     assert.deepEqual(await held(homes, sharing), ['2', '2']);
     // Where there is one sharing only, nothing can go wrong.
-    const sign = ({ keys }: Home) =>
-      Promise.all(['three', 'four'].map((name) => keys.sign(name, keyId, request)));
+    const sign = ({ keys, work }: Home) =>
+      Promise.all(['three', 'four'].map((name) => keys.sign(work, name, keyId, request)));
     for (const signatures of valuesOf(await homes.command(sign))) assert.equal(signatures.length, 2);
   });
 });

@@ -9,7 +9,7 @@ import type { PartyName } from '#src/core/errors.js';
 import type { Curve } from '#src/curve/curve.js';
 import { Keystore } from '#src/keystore/keystore.js';
 import type { Resources } from '#src/party/operations.js';
-import { StoredKeys } from '#src/party/stored-keys.js';
+import { StoredKeys, type Work } from '#src/party/stored-keys.js';
 import { MemoryCluster, type Outcome, outcomeOf, type TestOptions, testParty } from './memory-network.js';
 import { type MultiplicationName, testMultiplication } from './protocols.js';
 
@@ -28,6 +28,7 @@ export interface Home {
   readonly self: PartyName;
   readonly keystore: Keystore;
   readonly keys: StoredKeys;
+  readonly work: Work;
 }
 
 export interface CommandOptions extends TestOptions {
@@ -79,12 +80,12 @@ export class Homes {
       parties.map(async (party) => {
         using keystore = await this.open(party.self);
         const seen = options.store?.(party.self, keystore) ?? keystore;
-        const keys = new StoredKeys({
-          keystore: seen,
-          resources: this.#resources(party.self, party),
-          tell: () => {},
-        });
-        const outcome = await outcomeOf(act({ self: party.self, keystore: seen, keys }));
+        const outcome = await outcomeOf(
+          act({
+            ...{ self: party.self, keystore: seen, keys: new StoredKeys(seen) },
+            work: { resources: this.#resources(party.self, party), tell: () => {} },
+          }),
+        );
         if ('error' in outcome) {
           // Its process ends here. The others learn of it after all that it has sent.
           await new Promise(setImmediate);
