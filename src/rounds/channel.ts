@@ -16,9 +16,9 @@ import {
 import {
   type AbortFrame,
   encodeFrame,
-  type Frame,
   type HelloFrame,
   MAX_PARTIES,
+  type OperationFrame,
   type RoundFrame,
   type SentFrame,
   type WaitingFrame,
@@ -221,7 +221,7 @@ export class Channel {
   }
 
   /** Takes in what `from`, which this channel {@link hears}, has sent. */
-  receive(from: PartyName, frame: Frame, bytes: Uint8Array): void {
+  receive(from: PartyName, frame: OperationFrame, bytes: Uint8Array): void {
     this.#attend(() => this.#accept(from, frame, bytes));
   }
 
@@ -245,7 +245,7 @@ export class Channel {
     }
   }
 
-  #accept(from: PartyName, frame: Frame, bytes: Uint8Array): void {
+  #accept(from: PartyName, frame: OperationFrame, bytes: Uint8Array): void {
     const peer = this.#state(from);
     if (frame.kind === 'waiting') {
       peer.waiting = frame;
@@ -340,10 +340,15 @@ export class Channel {
     return notHeardFrom(reason, this.#waits.pending, this.#slots.currentPlace, notes, this.parties);
   }
 
-  /** An abort is final, unless the hello that shows this party the same disagreement may still come. */
+  /**
+   * An abort is final, unless the hello that shows this party the same disagreement may still come. Who aborts without
+   * a hello of its own has not compared any: it does not take part in operations of this name.
+   */
   #judgeAborts(): void {
-    for (const [sender, abort] of this.#aborts)
-      if (abort.code !== 'DISAGREEMENT' || !this.#hellosMayCome()) throw this.#abortError(sender, abort);
+    for (const [sender, abort] of this.#aborts) {
+      const maySee = this.#hellos.has(sender) && this.#hellosMayCome();
+      if (abort.code !== 'DISAGREEMENT' || !maySee) throw this.#abortError(sender, abort);
+    }
   }
 
   #hellosMayCome(): boolean {

@@ -1,9 +1,10 @@
 /**
- * What parties send each other, as bytes: a header in canonical CBOR, its length before it, and for a round's
- * message the encoded parts after it. The header is small whatever the message, so that a round's size limit is
- * checked before anything of the message itself is decoded.
+ * What parties send each other, as bytes: a header in canonical CBOR, its length before it, and after it the encoded
+ * parts of a round's message, or the body of a letter. The header is small whatever follows, so that a round's size
+ * limit is checked before anything of the message itself is decoded.
  *
  *     frame = header length (4 bytes, big-endian) ‖ header ‖ broadcast part ‖ direct part
+ *     letter = header length (4 bytes, big-endian) ‖ header ‖ body
  */
 import { z } from 'zod';
 import { concatBytes } from '../core/bytes.js';
@@ -27,6 +28,9 @@ export const MAX_LABEL = 80;
 
 /** Most characters of a reason given with an abort. */
 export const MAX_REASON = 500;
+
+/** Most bytes of a letter's body. */
+export const MAX_LETTER = 2 * 1024 * 1024;
 
 const HEADER_MAX_BYTES = 32 * 1024;
 const LENGTH_BYTES = 4;
@@ -85,8 +89,23 @@ const waiting = z.strictObject({
   peers: names,
 });
 
+/** Something said outside of any session. */
+const letterHeader = z.strictObject({
+  kind: z.literal('letter'),
+  subject: label,
+  /** Length of the body. */
+  length: z.int().min(0).max(MAX_LETTER),
+});
+
 /** What every frame starts with; exported for the tests, which make cases of all its fields. */
-export const header = z.discriminatedUnion('kind', [hello, helloEcho, roundHeader, abort, waiting]);
+export const header = z.discriminatedUnion('kind', [
+  hello,
+  helloEcho,
+  roundHeader,
+  abort,
+  waiting,
+  letterHeader,
+]);
 const foreignHello = z.object({ kind: z.literal('hello'), operation: label, version: z.int() });
 
 export type HelloFrame = z.output<typeof hello>;
@@ -105,6 +124,13 @@ export interface RoundFrame {
   readonly direct: Uint8Array | null;
 }
 
+/** A letter, with its body. */
+export interface LetterFrame {
+  readonly kind: 'letter';
+  readonly subject: string;
+  readonly body: Uint8Array;
+}
+
 /** A hello of another protocol version: only its first fields are understood. */
 export interface ForeignHelloFrame {
   readonly kind: 'foreign hello';
@@ -112,8 +138,11 @@ export interface ForeignHelloFrame {
   readonly version: number;
 }
 
+/** What belongs to an operation, and is sent. */
 export type SentFrame = HelloFrame | HelloEchoFrame | RoundFrame | AbortFrame | WaitingFrame;
-export type Frame = SentFrame | ForeignHelloFrame;
+/** What belongs to an operation, and is received. */
+export type OperationFrame = SentFrame | ForeignHelloFrame;
+export type Frame = OperationFrame | LetterFrame;
 
 function withLength(head: Uint8Array): Uint8Array {
   invariant(head.length <= HEADER_MAX_BYTES, `a header of ${head.length} bytes`);
@@ -122,13 +151,22 @@ function withLength(head: Uint8Array): Uint8Array {
   return concatBytes(length, head);
 }
 
-/** The bytes of `frame`. Throws `BUG` when its header is too long, and when a field does not fit its schema. */
-export function encodeFrame(frame: SentFrame): Uint8Array {
+/**
+ * The bytes of `frame`. Throws `BUG` when its header or a letter's body is too long, and when a field does not fit its
+ * schema.
+ */
+export function encodeFrame(frame: SentFrame | LetterFrame): Uint8Array {
+  if (frame.kind === 'letter') return encodeLetter(frame);
   if (frame.kind !== 'round') return withLength(encodeAs(header, frame));
   const { broadcast, direct } = frame;
   const lengths = { broadcast: broadcast?.length ?? null, direct: direct?.length ?? null };
   const head = withLength(encodeAs(roundHeader, { ...frame, ...lengths }));
   return concatBytes(head, ...[broadcast, direct].filter((part) => part !== null));
+}
+
+function encodeLetter({ kind, subject, body }: LetterFrame): Uint8Array {
+  invariant(body.length <= MAX_LETTER, `a letter of ${body.length} bytes`);
+  return concatBytes(withLength(encodeAs(letterHeader, { kind, subject, length: body.length })), body);
 }
 
 /** The frame in `bytes`, its parts not looked into. Throws {@link UndecodableError}. */
@@ -158,6 +196,12 @@ function asForeignHello(head: Uint8Array): ForeignHelloFrame | undefined {
 }
 
 function withParts(head: z.output<typeof header>, parts: Uint8Array): Frame {
+  if (head.kind === 'letter') {
+    const { kind, subject, length } = head;
+    if (parts.length !== length)
+      throw new UndecodableError('a letter of another length than its header says');
+    return { kind, subject, body: parts };
+  }
   if (head.kind !== 'round') {
     if (parts.length > 0) throw new UndecodableError('bytes after the header');
     return head;

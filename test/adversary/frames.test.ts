@@ -1,7 +1,7 @@
 // The table of cheats for what is around the messages: every field of the header of every kind of frame, falsified in
-// every way, and hello, hello echo, abort and waiting as a whole dropped, repeated, held back, overtaken or replaced.
-// The rows are made from the schema of the header. What a peer says when it aborts or waits is hearsay: whatever it
-// says, nobody honest is blamed for it.
+// every way, and hello, hello echo, abort, waiting and letter as a whole dropped, repeated, held back, overtaken or
+// replaced. The rows are made from the schema of the header. What a peer says when it aborts or waits is hearsay:
+// whatever it says, nobody honest is blamed for it. A letter changes nothing in a session.
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import type { Plain } from '#src/core/codec.js';
@@ -66,6 +66,8 @@ const scenarioOf = (
 const honest = scenarioOf('a session', (party, run) => {
   const talk = converse(run);
   party.mailbox.announceWaiting();
+  const body = new TextEncoder().encode(`nonce ${Buffer.from(run.sid).toString('hex')}`);
+  for (const peer of run.peers) party.mailbox.sendLetter(peer, 'a proposal', body).catch(assert.ifError);
   return talk;
 });
 const aborted = scenarioOf('a session that the cheat aborts', async () => {
@@ -148,6 +150,7 @@ const EXPECTED: Readonly<Record<string, Expect>> = {
   'waiting.operation': assertHarmless,
   'waiting.place': assertHarmless,
   'waiting.peers': assertHarmless,
+  'letter.subject': assertHarmless,
 };
 
 /** Other values of labels, which no other frame holds in their place. */
@@ -335,6 +338,12 @@ const WHOLE: Readonly<Record<string, Whole>> = {
   },
   abort: { unheard: assertUnheard, again: told, late: told, different: { instead: told, after: told } },
   waiting: {
+    unheard: assertHarmless,
+    again: assertHarmless,
+    late: assertHarmless,
+    different: { instead: assertHarmless, after: assertHarmless },
+  },
+  letter: {
     unheard: assertHarmless,
     again: assertHarmless,
     late: assertHarmless,

@@ -8,7 +8,13 @@ import { before, test } from 'node:test';
 import fc from 'fast-check';
 import { encode, UndecodableError } from '#src/core/codec.js';
 import { MpcError, type PartyName } from '#src/core/errors.js';
-import { decodeFrame, encodeFrame, type HelloFrame, type SentFrame } from '#src/rounds/frames.js';
+import {
+  decodeFrame,
+  encodeFrame,
+  type HelloFrame,
+  type LetterFrame,
+  type SentFrame,
+} from '#src/rounds/frames.js';
 import { Mailbox } from '#src/rounds/mailbox.js';
 import type { Network, NetworkHandler } from '#src/rounds/network.js';
 import { withSession } from '#src/rounds/session.js';
@@ -54,7 +60,7 @@ const label = fc.stringMatching(/^[ -~]{1,80}$/);
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
 const part = fc.option(fc.uint8Array({ maxLength: 60 }));
 
-const frames: fc.Arbitrary<SentFrame> = fc.oneof(
+const frames: fc.Arbitrary<SentFrame | LetterFrame> = fc.oneof(
   fc.record({
     kind: fc.constant('hello' as const),
     operation: label,
@@ -76,13 +82,17 @@ const frames: fc.Arbitrary<SentFrame> = fc.oneof(
     kind: fc.constant('waiting' as const),
     ...{ operation: label, place: label, peers: fc.array(label, { maxLength: 4 }) },
   }),
+  fc.record({
+    kind: fc.constant('letter' as const),
+    ...{ subject: label, body: fc.uint8Array({ maxLength: 60 }) },
+  }),
 );
 
-const honestHeaders = frames.map((frame) =>
-  frame.kind === 'round'
-    ? { ...frame, broadcast: frame.broadcast?.length ?? null, direct: frame.direct?.length ?? null }
-    : frame,
-);
+const honestHeaders = frames.map((frame) => {
+  if (frame.kind === 'letter') return { kind: frame.kind, subject: frame.subject, length: frame.body.length };
+  if (frame.kind !== 'round') return frame;
+  return { ...frame, broadcast: frame.broadcast?.length ?? null, direct: frame.direct?.length ?? null };
+});
 
 /** The header `head`, its length before it. */
 function framed(head: Uint8Array): Uint8Array {
@@ -153,7 +163,8 @@ const spoils = fc.array(fc.record({ at: fc.nat(14), change: changes }), { minLen
 function spoiler(list: readonly Spoil[]): Intercept {
   const earlier: Uint8Array[] = [];
   return (from, _to, bytes) => {
-    if (from !== 'bob' || decodeFrame(bytes).operation !== 'test') return undefined;
+    const frame = decodeFrame(bytes);
+    if (from !== 'bob' || frame.kind === 'letter' || frame.operation !== 'test') return undefined;
     const now = list.filter(({ at }) => at === earlier.length);
     earlier.push(bytes);
     return now.reduce<Uint8Array[]>(
@@ -231,7 +242,13 @@ function arrivalsAt(self: PartyName): { network: Network; handler: () => Network
 /** How alice's session ends when these frames arrive; an arrival without bytes is the loss of its sender. */
 async function aliceAmong(arrivals: readonly (Arrival | Omit<Arrival, 'bytes'>)[]): Promise<Outcome<bigint>> {
   const { network, handler } = arrivalsAt('alice');
-  const mailbox = new Mailbox(network, { notice: (text) => assert.match(text, /^[\x20-\x7e]{1,1000}$/) });
+  const failing = () => {
+    throw new Error('a handler\nfails');
+  };
+  const mailbox = new Mailbox(network, {
+    notice: (text) => assert.match(text, /^[\x20-\x7e]{1,1000}$/),
+    ...{ letter: failing, lost: failing, refuse: failing },
+  });
   const timer = new AbortController();
   const random = seededRandom('alice');
   const options = { operation: 'test', parties: PARTIES, descriptor: {}, rounds: ROUNDS, random };

@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { encode, type Plain, UndecodableError } from '#src/core/codec.js';
-import { decodeFrame, encodeFrame, type SentFrame } from '#src/rounds/frames.js';
+import {
+  decodeFrame,
+  encodeFrame,
+  type LetterFrame,
+  MAX_LETTER,
+  type SentFrame,
+} from '#src/rounds/frames.js';
+import { MAX_MESSAGE_BYTES } from '#src/transport/limits.js';
 
 const label = fc.stringMatching(/^[ -~]{1,80}$/);
 const digest = fc.uint8Array({ minLength: 32, maxLength: 32 });
@@ -12,7 +19,7 @@ const part = fc.option(fc.uint8Array({ maxLength: 300 }));
 const record = <T>(model: { [K in keyof T]: fc.Arbitrary<T[K]> }) =>
   fc.record(model, { noNullPrototype: true });
 
-const frames: fc.Arbitrary<SentFrame> = fc.oneof(
+const frames: fc.Arbitrary<SentFrame | LetterFrame> = fc.oneof(
   record({
     kind: fc.constant('hello' as const),
     operation: label,
@@ -47,6 +54,11 @@ const frames: fc.Arbitrary<SentFrame> = fc.oneof(
     operation: label,
     place: label,
     peers: fc.array(label),
+  }),
+  record({
+    kind: fc.constant('letter' as const),
+    subject: label,
+    body: fc.uint8Array({ maxLength: 300 }),
   }),
 );
 
@@ -133,4 +145,29 @@ test('a hello of another version is understood as far as it must be', () => {
   const later = { kind: 'hello', operation: 'a', version: 7, other: [1, 2] };
   assert.deepEqual(decodeFrame(framed(later)), { kind: 'foreign hello', operation: 'a', version: 7 });
   assert.throws(() => decodeFrame(framed({ ...later, version: 1 })), UndecodableError);
+});
+
+test('a letter has a body of the length that its header says, at most 2 MiB, which the network takes', () => {
+  const letter = (body: Uint8Array): LetterFrame => ({ kind: 'letter', subject: 'propose', body });
+  const longest = encodeFrame(letter(new Uint8Array(MAX_LETTER).fill(7)));
+  assert.deepEqual(decodeFrame(longest), letter(new Uint8Array(MAX_LETTER).fill(7)));
+  assert(longest.length <= MAX_MESSAGE_BYTES);
+  assert.throws(() => encodeFrame(letter(new Uint8Array(MAX_LETTER + 1))), {
+    code: 'BUG',
+    message: 'a letter of 2097153 bytes',
+  });
+  const head = (length: number) => framed({ kind: 'letter', subject: 'propose', length });
+  const withBody = (length: number, bytes: number) =>
+    Uint8Array.from([...head(length), ...new Uint8Array(bytes)]);
+  assert.deepEqual(decodeFrame(withBody(0, 0)), letter(new Uint8Array()));
+  for (const [length, bytes] of [
+    [1, 0],
+    [0, 1],
+    [9, 8],
+    [9, 10],
+  ] as const)
+    assert.throws(() => decodeFrame(withBody(length, bytes)), UndecodableError);
+  const tooLong = new Uint8Array(head(MAX_LETTER + 1).length + MAX_LETTER + 1);
+  tooLong.set(head(MAX_LETTER + 1));
+  assert.throws(() => decodeFrame(tooLong), UndecodableError);
 });

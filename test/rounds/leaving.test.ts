@@ -267,15 +267,28 @@ test('a failure before the opening is complete is told as well', async () => {
 
 test('an abort for a disagreement that cannot be seen here: reported at the time-out, but not when interrupted', async () => {
   for (const code of ['TIMEOUT', 'INTERRUPTED'] as const) {
-    const { cluster, party } = gathering(['alice', 'bob', 'charlie']);
-    const stop = new AbortController();
+    const { party } = gathering(['alice', 'bob', 'charlie']);
+    const [stop, seen] = [new AbortController(), new AbortController()];
     const alice = failure(party('alice').session({ signal: stop.signal }, async () => {}));
-    const seen = new MpcError('DISAGREEMENT', 'charlie and this party disagree');
-    cluster.deliver('bob', 'alice', encodeFrame(abortFrame('test', seen)));
+    const bob = failure(party('bob').session({ signal: seen.signal }, async () => {}));
+    await settle();
+    seen.abort(new MpcError('DISAGREEMENT', 'charlie and this party disagree'));
+    await bob;
     await settle();
     stop.abort(new MpcError(code, 'enough'));
     assert.equal((await alice).code, code === 'TIMEOUT' ? 'PEER_ABORTED' : 'INTERRUPTED');
   }
+});
+
+test('an abort for a disagreement without a hello before it: nothing of it can be seen, and it ends at once', async () => {
+  const { cluster, party } = gathering(['alice', 'bob', 'charlie']);
+  const alice = failure(party('alice').session({}, async () => {}));
+  const refusal = new MpcError('DISAGREEMENT', 'bob runs as a daemon');
+  cluster.deliver('bob', 'alice', encodeFrame(abortFrame('test', refusal)));
+  assert.equal(
+    summary(await alice),
+    'PEER_ABORTED [] bob aborted; it reports DISAGREEMENT: "bob runs as a daemon"',
+  );
 });
 
 test('a peer that gives up over one whose loss is known here: the lost one is reported', async () => {
