@@ -1,9 +1,11 @@
 /** What the commands that run one party, `--self`, have in common. */
+import { createRequire } from 'node:module';
 import type { ClusterConfig } from '../config/cluster.js';
 import { asMpcError, MpcError, type PartyName } from '../core/errors.js';
 import type { EventSink } from '../party/events.js';
 import type { PartyOptions } from '../party/party.js';
-import type { CommandContext, LogLevel, SharedOptions } from './options.js';
+import type { TransportLogger } from '../transport/log.js';
+import { type CommandContext, LOG_LEVELS, type LogLevel, type SharedOptions } from './options.js';
 import { humanSink, jsonSink } from './ui.js';
 
 /** Default of `--timeout` by security level: safe primes take most of it. */
@@ -42,21 +44,36 @@ export async function asParty(
 }
 
 /** The options of a party that the command line gives. */
-export async function partyOptions(
+export function partyOptions(
   { self, cluster, emit }: { self: PartyName; cluster: ClusterConfig; emit: EventSink },
   { timeout, connectTimeout, logLevel }: SharedOptions,
   { signal }: CommandContext,
-): Promise<PartyOptions> {
+): PartyOptions {
   return {
     ...{ cluster, self, signal, emit },
     timeoutMillis: timeout ?? TIMEOUT_MILLIS[cluster.security],
     connectTimeoutMillis: connectTimeout,
-    logger: await createLogger(self, logLevel),
+    logger: createLogger(self, logLevel),
   };
 }
 
-async function createLogger(party: PartyName, level: LogLevel) {
-  const { pino } = await import('pino');
+const require = createRequire(import.meta.url);
+
+/** A logger of lines that are no less severe than `level`. Pino is loaded for the first of them: often there is none. */
+function createLogger(party: PartyName, level: LogLevel): TransportLogger {
+  let pino: TransportLogger | undefined;
+  const writer =
+    (severity: keyof TransportLogger): TransportLogger['warn'] =>
+    (fields, message) => {
+      if (LOG_LEVELS.indexOf(severity) > LOG_LEVELS.indexOf(level)) return;
+      pino ??= startPino(party, level);
+      pino[severity](fields, message);
+    };
+  return { error: writer('error'), warn: writer('warn'), info: writer('info'), debug: writer('debug') };
+}
+
+function startPino(party: PartyName, level: LogLevel): TransportLogger {
+  const { pino } = require('pino') as typeof import('pino');
   const options = { level, base: { party }, timestamp: pino.stdTimeFunctions.isoTime };
   return pino(options, pino.destination({ fd: 2, sync: true }));
 }

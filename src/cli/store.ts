@@ -4,7 +4,6 @@ import type { ClusterConfig } from '../config/cluster.js';
 import type { PartyName } from '../core/errors.js';
 import type { Keystore } from '../keystore/keystore.js';
 import type { CommandContext, SharedOptions } from './options.js';
-import { terminalPrompt } from './prompt.js';
 
 export interface StoreOptions extends CommandContext {
   readonly self: PartyName;
@@ -18,12 +17,17 @@ export async function withStore<T>(
   { self, create = false, signal }: StoreOptions,
   body: (keystore: Keystore, cluster: ClusterConfig) => Promise<T>,
 ): Promise<T> {
-  const [{ clusterParty, loadCluster }, { checkStateFolder, isStateFolder, Keystore }, { readPassphrase }] =
-    await Promise.all([
-      import('../config/cluster.js'),
-      import('../keystore/keystore.js'),
-      import('../keystore/passphrase.js'),
-    ]);
+  const [
+    { clusterParty, loadCluster },
+    { checkStateFolder, isStateFolder, Keystore },
+    { readPassphrase },
+    { terminalPrompt },
+  ] = await Promise.all([
+    import('../config/cluster.js'),
+    import('../keystore/keystore.js'),
+    import('../keystore/passphrase.js'),
+    import('./prompt.js'),
+  ]);
   const cluster = loadCluster(options.config, options);
   clusterParty(cluster, self);
   const folder = options.state ?? join(dirname(cluster.path), 'state', self);

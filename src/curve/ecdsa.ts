@@ -1,11 +1,11 @@
 /**
- * ECDSA around the threshold protocol (FIPS 186-5 §6): digests, low-s normalisation, strict DER, verification, and
+ * ECDSA around the threshold protocol (FIPS 186-5 §6): low-s normalisation, strict DER, verification, and
  * public keys as SubjectPublicKeyInfo PEM.
  *
  * Of the two signatures (r, s) and (r, q − s), valid under the same key, only the one with the smaller s is made
  * or accepted; of its encodings, only DER (X.690).
  */
-import { createHash, createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { DER } from '@noble/curves/abstract/weierstrass.js';
 import { p256 } from '@noble/curves/nist.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
@@ -17,10 +17,6 @@ export interface Signature {
   readonly r: bigint;
   readonly s: bigint;
 }
-
-/** SHA-256 of the message, 32 bytes: what is signed. */
-export const messageDigest = (message: Uint8Array): Uint8Array =>
-  new Uint8Array(createHash('sha256').update(message).digest());
 
 /** The smaller of s and q − s. */
 export const lowS = (curve: Curve, s: bigint): bigint => (s > curve.q / 2n ? curve.q - s : s);

@@ -6,7 +6,6 @@ import { bigintToBytes, bytesToBigint, concatBytes } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
 import { mod as reduce } from '../math/modular.js';
 import { ELL_PRIME, type SecurityBits, type SecurityLevel, securityLevel } from '../math/params.js';
-import { safePrime as findSafePrime } from '../math/prime.js';
 import { sampleSigned, sampleUnit } from '../math/sample.js';
 import { add, decrypt, encrypt, isCiphertext, scale } from '../paillier/cipher.js';
 import { PrivateKey, PublicKey, type VerifiedPublicKey, verifiedPublicKey } from '../paillier/keys.js';
@@ -100,16 +99,6 @@ function verifiedPeer(parameters: Parameters, level: SecurityLevel): VerifiedPee
 }
 
 // Set-up
-
-/** One safe prime of the level's length, as bytes. */
-export const safePrime = defineJob(
-  import.meta.url,
-  'paillier safe prime',
-  ({ level }: { readonly level: SecurityBits }, { random, aborted }) => {
-    const { primeBits } = securityLevel(level);
-    return { secret: { prime: bigintToBytes(findSafePrime(primeBits, random, aborted), primeBits / 8) } };
-  },
-);
 
 /** N = p₁p₂, s and t with their Π^prm, and the secret bytes of it all. */
 export const makeKeys = defineJob(

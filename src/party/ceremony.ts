@@ -5,7 +5,7 @@
 import { formatPolicy } from '../access/policy.js';
 import { toHex } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
-import { messageDigest } from '../curve/ecdsa.js';
+import { messageDigest } from '../curve/digest.js';
 import { type KeyShare, printId } from '../protocol/key-share.js';
 import { type SharingState, sharingState } from '../protocol/refresh.js';
 import { type BackupMaker, backupText, type MadeBackup } from './backup.js';

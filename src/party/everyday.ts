@@ -7,7 +7,7 @@ import { clusterParty } from '../config/cluster.js';
 import { toHex } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
 import { curveByName } from '../curve/curve.js';
-import { messageDigest } from '../curve/ecdsa.js';
+import { messageDigest } from '../curve/digest.js';
 import { checkNewFile, PUBLIC, writeNewFile } from '../files/files.js';
 import type { Keystore } from '../keystore/keystore.js';
 import { printId, type Sharing } from '../protocol/key-share.js';

@@ -17,6 +17,3 @@ export const multiplicationOf = (
   multiplication === 'ot'
     ? otMultiplication(curve)
     : paillierMultiplication(curve, securityLevel(security), primes);
-
-/** How many safe primes one set-up takes. */
-export const primesPerSetup = ({ multiplication }: Asked): number => (multiplication === 'ot' ? 0 : 2);

@@ -8,7 +8,7 @@ import type { Random } from '../core/bytes.js';
 import { equalBytes, toHex } from '../core/bytes.js';
 import { invariant, type PartyName } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
-import { messageDigest } from '../curve/ecdsa.js';
+import { messageDigest } from '../curve/digest.js';
 import type { Multiplication } from '../multiplication/multiplication.js';
 import { dkg, dkgRounds, type StorePending } from '../protocol/dkg.js';
 import type { KeyShare, Sharing } from '../protocol/key-share.js';

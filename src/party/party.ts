@@ -19,9 +19,8 @@ import type { TransportLogger } from '../transport/log.js';
 import { TlsTransport } from '../transport/tls-transport.js';
 import { WorkerPool } from '../work/pool.js';
 import type { EventSink } from './events.js';
-import { multiplicationOf, primesPerSetup } from './multiplication.js';
 import type { Resources } from './operations.js';
-import { PrimeStock } from './primes.js';
+import { PrimeStock, primesPerSetup } from './primes.js';
 
 export interface PartyOptions {
   readonly cluster: ClusterConfig;
@@ -67,7 +66,10 @@ const ANNOUNCE_EVERY_MILLIS = 2_000;
 const CLOSE_AFTER_SUCCESS_MILLIS = 3_000;
 const CLOSE_AFTER_FAILURE_MILLIS = 500;
 
-/** Brings the party up, runs `body` with it, and takes it down. Throws {@link MpcError}. */
+/**
+ * Brings the party up, runs `body` with it, and takes it down. Throws {@link MpcError}. Only what it takes to connect is
+ * loaded before peers can: the protocols come while it waits for them.
+ */
 export async function withParty<T>(options: PartyOptions, body: (party: Party) => Promise<T>): Promise<T> {
   const { cluster, self, emit, logger } = options;
   const identity = loadIdentity(cluster, self);
@@ -94,7 +96,11 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
       compute: pool.compute,
       background,
       prepareSetups: (count) => primes.prepare(count * primesPerSetup(cluster)),
-      connect: (peers) => connect(transport, peers, options, abortedByPeer.signal),
+      async connect(peers) {
+        const connected = connect(transport, peers, options, abortedByPeer.signal);
+        const [millis] = await Promise.all([connected, import('./multiplication.js')]);
+        return millis;
+      },
       during,
     });
     closingMillis = CLOSE_AFTER_SUCCESS_MILLIS;
@@ -109,6 +115,7 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
     { curve, policy }: KeyKind,
     act: (resources: Omit<Resources, 'progress'>) => Promise<R>,
   ): Promise<R> {
+    const { multiplicationOf } = await import('./multiplication.js');
     const { signal, stop } = deadline(options);
     const announcing = setInterval(() => mailbox.announceWaiting(), ANNOUNCE_EVERY_MILLIS);
     try {

@@ -1,10 +1,15 @@
 /** Safe primes made ahead on worker threads: while peers are still missing, and while other steps wait. */
+import type { ClusterConfig } from '../config/cluster.js';
 import { equalBytes, Secret } from '../core/bytes.js';
 import type { SecurityBits } from '../math/params.js';
 import type { PrimeSource } from '../multiplication/paillier.js';
-import { safePrime } from '../multiplication/paillier-jobs.js';
+import { safePrime } from '../multiplication/prime-jobs.js';
 import { whenAborted } from '../rounds/abort-signal.js';
 import type { Compute } from '../rounds/run.js';
+
+/** How many safe primes one set-up takes. */
+export const primesPerSetup = ({ multiplication }: Pick<ClusterConfig, 'multiplication'>): number =>
+  multiplication === 'ot' ? 0 : 2;
 
 /**
  * Looks for safe primes ahead of their use. Its searches end with `signal`; what nobody has taken is wiped when it

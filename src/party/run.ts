@@ -3,11 +3,9 @@ import { formatPolicy } from '../access/policy.js';
 import { clusterParty } from '../config/cluster.js';
 import { type Secret, toHex } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
-import { curveByName } from '../curve/curve.js';
-import { messageDigest } from '../curve/ecdsa.js';
+import { messageDigest } from '../curve/digest.js';
 import { recipientFromPem } from '../pve/recipient.js';
-import { BackupMaker, makeRecoveryKey, type RecoveryKey } from './backup.js';
-import { ceremony } from './ceremony.js';
+import type { RecoveryKey } from './backup.js';
 import type { DoneEvent } from './events.js';
 import { type Party, type PartyOptions, withParty } from './party.js';
 import { resolveQuorum } from './quorum.js';
@@ -34,6 +32,23 @@ export interface RunResult {
 /** One set-up after key generation, one in the refresh. */
 const SETUPS = 2;
 
+type Steps = Awaited<ReturnType<typeof loadSteps>>;
+
+/** What the ceremony is made of: loaded when peers can connect already. */
+async function loadSteps() {
+  const [{ ceremony }, { BackupMaker }, { curveByName }] = await Promise.all([
+    import('./ceremony.js'),
+    import('./backup.js'),
+    import('../curve/curve.js'),
+  ]);
+  return { ceremony, BackupMaker, curveByName };
+}
+
+async function newRecoveryKey({ background }: Party): Promise<RecoveryKey> {
+  const { makeRecoveryKey } = await import('./backup.js');
+  return makeRecoveryKey(background);
+}
+
 /**
  * Runs the ceremony as one party: waits for all peers, then runs every step. Peers are told when it fails.
  * Throws {@link MpcError}; every secret is wiped when it ends, but for the result's.
@@ -59,12 +74,15 @@ export async function runParty(options: RunOptions): Promise<RunResult> {
   });
   return await withParty(options, async (party) => {
     party.prepareSetups(SETUPS);
-    const key = recipient ? Promise.resolve<RecoveryKey>({ recipient }) : makeRecoveryKey(party.background);
+    const key = recipient ? Promise.resolve<RecoveryKey>({ recipient }) : newRecoveryKey(party);
     // A failure is reported where the key is first needed, and not before.
     key.catch(() => {});
     try {
-      const connectMillis = await party.connect(parties.filter((name) => name !== self));
-      const { done, backupHex } = await goThrough(party, key);
+      const [connectMillis, steps] = await Promise.all([
+        party.connect(parties.filter((name) => name !== self)),
+        loadSteps(),
+      ]);
+      const { done, backupHex } = await goThrough(steps, party, key);
       const { privatePem } = await key;
       return {
         done: { ...done, millis: { connect: connectMillis, ...done.millis } },
@@ -77,14 +95,14 @@ export async function runParty(options: RunOptions): Promise<RunResult> {
     }
   });
 
-  function goThrough({ compute, during }: Party, key: Promise<RecoveryKey>) {
+  function goThrough(steps: Steps, { compute, during }: Party, key: Promise<RecoveryKey>) {
     const label = () => `backup-${self}-${Math.floor(Date.now() / 1000)}`;
-    return during({ curve: curveByName(cluster.curve), policy: cluster.policy }, (resources) =>
-      ceremony(resources, {
+    return during({ curve: steps.curveByName(cluster.curve), policy: cluster.policy }, (resources) =>
+      steps.ceremony(resources, {
         self,
         ...quorum,
         message,
-        backups: new BackupMaker({ key, compute, label, signal: resources.signal }),
+        backups: new steps.BackupMaker({ key, compute, label, signal: resources.signal }),
         emit,
         clock: () => performance.now(),
       }),

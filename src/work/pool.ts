@@ -1,7 +1,7 @@
 /** Jobs in worker threads, so that sockets keep answering and several cores are used. */
 import { availableParallelism } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import { Piscina } from 'piscina';
+import type { Piscina } from 'piscina';
 import { asMpcError, MpcError, throwIfAborted } from '../core/errors.js';
 import { whenAborted } from '../rounds/abort-signal.js';
 import type { Compute } from '../rounds/run.js';
@@ -10,8 +10,8 @@ import type { ErrorData, Outcome, Task } from './worker.js';
 
 export class WorkerPool {
   readonly #threads: number;
-  /** Made for the first job: a party that computes nothing starts no thread. */
-  #piscina: Piscina | undefined;
+  /** Loaded and made for the first job: a party that computes nothing starts no thread. */
+  #piscina: Promise<Piscina> | undefined;
   /** Aborts everything that has not ended when the pool closes. */
   readonly #closing = new AbortController();
 
@@ -38,7 +38,7 @@ export class WorkerPool {
    */
   async close(): Promise<void> {
     this.#closing.abort(new MpcError('INTERRUPTED', 'the worker threads are closing'));
-    await this.#piscina?.destroy();
+    await (await this.#piscina)?.destroy();
   }
 
   /** Rejects as soon as the result is no longer wanted; the thread then goes on until the job notices. */
@@ -65,7 +65,9 @@ export class WorkerPool {
   async #post(task: Task): Promise<Outcome> {
     this.#piscina ??= startPiscina(this.#threads);
     try {
-      return (await this.#piscina.run(task, { transferList: transferOf(task.input) })) as Outcome;
+      const piscina = await this.#piscina;
+      throwIfAborted(this.#closing.signal);
+      return (await piscina.run(task, { transferList: transferOf(task.input) })) as Outcome;
     } finally {
       // What has moved to the thread is empty here; what never got there is wiped here.
       wipeSecrets(task.input);
@@ -73,7 +75,8 @@ export class WorkerPool {
   }
 }
 
-function startPiscina(maxThreads: number): Piscina {
+async function startPiscina(maxThreads: number): Promise<Piscina> {
+  const { Piscina } = await import('piscina');
   const filename = fileURLToPath(new URL('./entry.cjs', import.meta.url));
   // One thread at least, so that one that dies is replaced while others' jobs are in the queue.
   const piscina = new Piscina({

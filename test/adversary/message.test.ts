@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { toHex } from '#src/core/bytes.js';
-import { messageDigest } from '#src/curve/ecdsa.js';
+import { messageDigest } from '#src/curve/digest.js';
 import { signWith } from '#src/party/operations.js';
 import { assertNobodyNamed, CHEAT } from '../support/cheating.js';
 import { errorAt, runParties, type TestParty } from '../support/memory-network.js';

@@ -6,15 +6,8 @@ import { secp256k1 } from '@noble/curves/secp256k1.js';
 import * as fc from 'fast-check';
 import { bytesToBigint, fromHex, toHex } from '#src/core/bytes.js';
 import { curveByName, type Point } from '#src/curve/curve.js';
-import {
-  decodeDer,
-  encodeDer,
-  lowS,
-  messageDigest,
-  publicKeyFromPem,
-  publicKeyPem,
-  verify,
-} from '#src/curve/ecdsa.js';
+import { messageDigest } from '#src/curve/digest.js';
+import { decodeDer, encodeDer, lowS, publicKeyFromPem, publicKeyPem, verify } from '#src/curve/ecdsa.js';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const hex = (value: string): Uint8Array => fromHex(value.replaceAll(' ', ''))!;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { curveByName } from '#src/curve/curve.js';
-import { multiplicationOf, primesPerSetup } from '#src/party/multiplication.js';
+import { multiplicationOf } from '#src/party/multiplication.js';
+import { primesPerSetup } from '#src/party/primes.js';
 
 const none = () => Promise.reject(new Error('primes were asked for'));
 

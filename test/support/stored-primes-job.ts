@@ -3,7 +3,7 @@ import { randomInt } from 'node:crypto';
 import { bigintToBytes } from '#src/core/bytes.js';
 import { invariant } from '#src/core/errors.js';
 import { securityLevel } from '#src/math/params.js';
-import type { safePrime } from '#src/multiplication/paillier-jobs.js';
+import type { safePrime } from '#src/multiplication/prime-jobs.js';
 import { defineJob } from '#src/work/job.js';
 import { testSafePrimes } from './primes.js';
 

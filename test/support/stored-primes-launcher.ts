@@ -3,7 +3,7 @@
  * searching its own, which is most of a ceremony's time. For tests only: the primes are public.
  */
 import { Piscina } from 'piscina';
-import { safePrime } from '#src/multiplication/paillier-jobs.js';
+import { safePrime } from '#src/multiplication/prime-jobs.js';
 import { STUCK_IN } from './command.js';
 import { SELF, storedPrime } from './stored-primes-job.js';
 

@@ -31,7 +31,7 @@ async function keygen(options: SharedOptions, context: CommandContext): Promise<
   await asParty(self, options, (emit) =>
     withStore(options, { self, create: true, ...context }, async (keystore, cluster) => {
       const { runKeygen } = await import('../../party/everyday.js');
-      await runKeygen({ ...(await partyOptions({ self, cluster, emit }, options, context)), keystore });
+      await runKeygen({ ...partyOptions({ self, cluster, emit }, options, context), keystore });
     }),
   );
 }

@@ -44,7 +44,7 @@ async function refresh(options: RefreshCommandOptions, context: CommandContext):
       const { runRefresh } = await import('../../party/everyday.js');
       const { key } = options;
       await runRefresh({
-        ...(await partyOptions({ self, cluster, emit }, options, context)),
+        ...partyOptions({ self, cluster, emit }, options, context),
         keystore,
         ...(key !== undefined && { key }),
         ...(backup !== undefined && { backup }),

@@ -52,7 +52,7 @@ async function takePart(
   if (saving) checkWritable(process.cwd());
   const { quorum, receiver, backupKey } = options;
   const result = await runParty({
-    ...(await partyOptions({ self, cluster, emit }, options, context)),
+    ...partyOptions({ self, cluster, emit }, options, context),
     message: options.message,
     ...(quorum !== undefined && { quorum }),
     ...(receiver !== undefined && { receiver }),

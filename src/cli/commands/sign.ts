@@ -54,7 +54,7 @@ async function sign(options: SignCommandOptions, context: CommandContext): Promi
       const { runSign } = await import('../../party/everyday.js');
       const { key, quorum, receiver, out } = options;
       await runSign({
-        ...(await partyOptions({ self, cluster, emit }, options, context)),
+        ...partyOptions({ self, cluster, emit }, options, context),
         ...{ keystore, message },
         ...(key !== undefined && { key }),
         ...(quorum !== undefined && { quorum }),
