@@ -17,7 +17,7 @@ export const isOpenToOthers = (file: string | number): boolean =>
   isOpen(typeof file === 'number' ? fs.fstatSync(file) : fs.statSync(file));
 
 /** Throws `FILE` unless what `stats` describe belongs to this user and is closed to all others. */
-function checkClosed(path: string, stats: fs.Stats): void {
+export function checkClosed(path: string, stats: fs.Stats): void {
   const shown = displayPath(path);
   const user = process.getuid?.();
   if (user !== undefined && stats.uid !== user)

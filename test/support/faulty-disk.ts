@@ -12,12 +12,14 @@ const CHANGES = [
   'openSync',
   'writeFileSync',
   'fsyncSync',
+  'fdatasyncSync',
   'renameSync',
   'linkSync',
   'unlinkSync',
   'rmSync',
   'mkdirSync',
   'truncateSync',
+  'ftruncateSync',
 ] as const;
 
 export interface Call {
@@ -32,9 +34,9 @@ export interface Fault {
   readonly at: number;
   /**
    * `dies`: the call does nothing, and so does every later one; `dies writing`: likewise, but half of what the call
-   * was to write is written; `fails`: this call alone fails.
+   * was to write is written; `fails`: this call alone fails; `fails writing`: likewise, and half of it is written.
    */
-  readonly kind: 'dies' | 'dies writing' | 'fails';
+  readonly kind: 'dies' | 'dies writing' | 'fails' | 'fails writing';
 }
 
 export class DiskFault extends Error {
@@ -86,8 +88,8 @@ export function onFaultyDisk(
     const { name, args } = call;
     const number = count++;
     const isNow = number === fault?.at;
-    const isDead = fault !== undefined && fault.kind !== 'fails' && number >= fault.at;
-    if (isNow && fault.kind === 'dies writing' && args[1] instanceof Uint8Array)
+    const isDead = fault?.kind.startsWith('dies') && number >= fault.at;
+    if (isNow && fault.kind.endsWith('writing') && args[1] instanceof Uint8Array)
       perform(args[0], halfOf(args[1]));
     if (isNow || isDead) throw new DiskFault(`${name}, call ${number}`);
     const result = perform(...args);
