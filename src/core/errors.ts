@@ -21,6 +21,10 @@ export const ERROR_CODES = {
   UNREACHABLE: { exit: 3, meaning: 'a peer never came' },
   TIMEOUT: { exit: 3, meaning: 'a peer fell silent before the time-out' },
   PEER_LEFT: { exit: 3, meaning: 'a peer ended, was interrupted or restarted' },
+  NOT_ALONE: {
+    exit: 3,
+    meaning: 'the key needs something first that is done only while nothing else uses it',
+  },
   DISAGREEMENT: { exit: 4, meaning: 'the parties were started with different intentions' },
   PROTOCOL: { exit: 4, meaning: 'a peer broke the protocol; it is named' },
   EQUIVOCATION: { exit: 4, meaning: 'views of a broadcast differ; nobody can be named' },

@@ -126,11 +126,11 @@ class Ceremony {
       this.#emit({ event: 'not-in-quorum', epoch, quorum });
       return;
     }
-    using presignature = await presignFor(this.#resources, `ceremony presign ${epoch}`, state, this.#request);
+    using presignature = await presignFor(this.#resources, `ceremony presign ${epoch}`, state, quorum);
     const signature = await signWith(
       this.#resources,
       `ceremony sign ${epoch}`,
-      state,
+      state.share.sharing,
       presignature,
       this.#request,
     );

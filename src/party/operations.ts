@@ -53,6 +53,18 @@ export interface SigningRequest {
   readonly receivers: readonly PartyName[];
 }
 
+/** A share of a signature that this party is about to give out: what a record of it says. */
+export interface ShareFacts {
+  readonly keyId: Uint8Array;
+  readonly epoch: number;
+  readonly quorum: readonly PartyName[];
+  readonly receivers: readonly PartyName[];
+  /** SHA-256 of the message. */
+  readonly messageHash: Uint8Array;
+  /** Name of the presignature that it is made from: the session that made that. */
+  readonly presignature: Uint8Array;
+}
+
 interface Session {
   /** Unique in the life of the process. */
   readonly id: string;
@@ -143,11 +155,21 @@ export function complete(
 
 /** What is going to be done with a stored key, as far as its participants have to agree on it. */
 export interface KeyUse {
-  readonly operation: 'keygen' | 'sign' | 'refresh';
+  readonly operation: 'keygen' | 'sign' | 'presign' | 'refresh';
   readonly parties: readonly PartyName[];
   /** Of a signature. */
   readonly request?: SigningRequest;
+  /** How many presignatures. */
+  readonly count?: number;
+  /** Whether others may be using the key meanwhile: nothing is settled then that would disturb them. */
+  readonly shared?: boolean | undefined;
 }
+
+const termsOf = ({ parties, request, count, shared }: KeyUse): Descriptor => ({
+  ...(request && signingTerms(request)),
+  ...(count !== undefined && { quorum: names(parties), count }),
+  ...(shared && { alone: 'no' }),
+});
 
 /**
  * Finds out, before anything is computed, whether the participants of `use` mean the same by it, and which sharing
@@ -167,9 +189,9 @@ export function settleOn(
     rounds: settleRounds,
     keyId,
     sharings: stored,
-    ...(use.request && { descriptor: signingTerms(use.request) }),
+    descriptor: termsOf(use),
   };
-  return open(resources, session, (run) => settle(run, stored));
+  return open(resources, session, (run) => settle(run, stored, use.shared));
 }
 
 /** Set-up among `parties`, who hold the sharing. The caller disposes it. */
@@ -192,12 +214,12 @@ export function setUp(
   return open(resources, session, (run) => confirmedSetup(run, multiplication, storeSetup));
 }
 
-/** One presignature for the request's quorum. The caller disposes it. */
+/** One presignature for the quorum. The caller disposes it. */
 export function presignFor(
   resources: Resources,
   id: string,
   state: SharingState,
-  { quorum }: SigningRequest,
+  quorum: readonly PartyName[],
 ): Promise<Presignature> {
   const { multiplication } = resources;
   const session: Session = {
@@ -220,15 +242,17 @@ export function presignFor(
 export async function signWith(
   resources: Resources,
   id: string,
-  { share: { sharing } }: SharingState,
+  sharing: Sharing,
   presignature: Presignature,
   request: SigningRequest,
+  beforeShare?: (facts: ShareFacts) => void,
 ): Promise<Uint8Array | undefined> {
   const { message, quorum, receivers } = request;
   const { binding } = presignature;
   // Reserved before the hello that names it: no other request can take it any more.
   using reserved = presignature.reserve();
   invariant(equalBytes(binding.shid, sharing.shid), 'a presignature was used with another sharing');
+  invariant(names(binding.quorum) === names(quorum), 'a presignature was used with another quorum');
   const session: Session = {
     id,
     operation: 'sign',
@@ -239,9 +263,18 @@ export async function signWith(
     descriptor: { ...signingTerms(request), presignature: printId(binding.sid) },
   };
   return await open(resources, session, (run) =>
-    sign(run, { presignature: reserved, publicKey: sharing.publicKey, message, receivers }),
+    sign(run, {
+      ...{ presignature: reserved, publicKey: sharing.publicKey, message, receivers },
+      beforeShare: () => beforeShare?.(factsOf(sharing, binding.sid, request)),
+    }),
   );
 }
+
+const factsOf = (
+  { keyId, epoch }: Sharing,
+  presignature: Uint8Array,
+  { message, quorum, receivers }: SigningRequest,
+): ShareFacts => ({ keyId, epoch, quorum, receivers, messageHash: messageDigest(message), presignature });
 
 /** The next epoch of the key: new shares and set-up, confirmed by all. The caller disposes it, and `old`. */
 export function refreshOf(

@@ -8,6 +8,7 @@ import { equalBytes } from '../core/bytes.js';
 import { invariant, MpcError, type PartyName } from '../core/errors.js';
 import type { Keystore, NewSetup, SetupInfo, SharingInfo, StoredKey } from '../keystore/keystore.js';
 import { type KeyShare, printId, type Sharing } from '../protocol/key-share.js';
+import type { Presignature } from '../protocol/presign.js';
 import { type SharingState, sharingState } from '../protocol/refresh.js';
 import type { Settled, StoredSharing } from '../protocol/settle.js';
 import type { PairwiseSetup } from '../protocol/setup.js';
@@ -18,6 +19,7 @@ import {
   presignFor,
   type Resources,
   refreshOf,
+  type ShareFacts,
   type SigningRequest,
   settleOn,
   setUp,
@@ -38,6 +40,18 @@ export type StoredKeyEvent =
 export interface Work {
   readonly resources: Resources;
   readonly tell: (event: StoredKeyEvent) => void;
+  /** Told of a share of a signature before it is given out; what it throws ends the signing, and nothing is. */
+  readonly beforeShare?: (facts: ShareFacts) => void;
+}
+
+/** How a key is used. */
+export interface UseOptions {
+  /**
+   * Whether operations of other parties may be using the key meanwhile. Then no set-up is made, which would take
+   * theirs away, and no sharing is confirmed: where either has to be done first, all participants end with
+   * `NOT_ALONE`, and have changed nothing. They agree beforehand on whether it is so.
+   */
+  readonly shared?: boolean;
 }
 
 /**
@@ -78,17 +92,69 @@ export class StoredKeys {
     name: string,
     keyId: Uint8Array,
     request: SigningRequest,
+    options: UseOptions = {},
   ): Promise<Uint8Array | undefined> {
-    const use: KeyUse = { operation: 'sign', parties: request.quorum, request };
-    const settle = () => this.#settle(work, name, keyId, use);
-    const { sharing, setup } = await (this.#mayConfirm(keyId, use) ? this.#alone(keyId, settle) : settle());
-    using pairwise = setup
-      ? this.#loadSetup(work, sharing, setup)
-      : await this.#setUp(work, name, sharing, request.quorum);
-    using share = this.#keystore.loadShare(keyId, sharing.shid);
-    const state = sharingState(share, pairwise);
-    using presignature = await presignFor(work.resources, `${name} presign`, state, request);
-    return await signWith(work.resources, `${name} signature`, state, presignature, request);
+    const { resources, beforeShare } = work;
+    const { quorum } = request;
+    using state = await this.#ready(work, name, keyId, {
+      ...{ operation: 'sign', parties: quorum, request },
+      ...options,
+    });
+    using presignature = await presignFor(resources, `${name} presign`, state, quorum);
+    const { sharing } = state.share;
+    return await signWith(resources, `${name} signature`, sharing, presignature, request, beforeShare);
+  }
+
+  /**
+   * So many presignatures for the quorum, which the caller disposes, made one after another. When one fails, those
+   * before it are given up: what ends this in the middle is most often a peer that is gone, and theirs are of no use.
+   */
+  async presign(
+    work: Work,
+    name: string,
+    keyId: Uint8Array,
+    quorum: readonly PartyName[],
+    count: number,
+    options: UseOptions = {},
+  ): Promise<Presignature[]> {
+    using state = await this.#ready(work, name, keyId, {
+      ...{ operation: 'presign', parties: quorum, count },
+      ...options,
+    });
+    const made: Presignature[] = [];
+    try {
+      while (made.length < count)
+        made.push(await presignFor(work.resources, `${name} ${made.length + 1}`, state, quorum));
+      return made;
+    } catch (error) {
+      for (const presignature of made) presignature[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  /**
+   * Signs in one session, named `name`, with a presignature made before, which is used up whatever comes of it. No
+   * secret is read from the store. Throws `USAGE` when the presignature's sharing is not there any more.
+   */
+  async signPrepared(
+    { resources, beforeShare }: Work,
+    name: string,
+    presignature: Presignature,
+    request: SigningRequest,
+  ): Promise<Uint8Array | undefined> {
+    using used = presignature;
+    const { keyId, shid } = used.binding;
+    const stored = this.#keystore.key(keyId)?.sharings ?? [];
+    const info = stored.find(({ sharing }) => equalBytes(sharing.shid, shid));
+    if (info === undefined)
+      throw new MpcError(
+        'USAGE',
+        `the presignature is of a share of the key ${printId(keyId)} that is gone`,
+        {
+          hint: 'sign with another presignature: a refresh makes those from before it void',
+        },
+      );
+    return await signWith(resources, name, info.sharing, used, request, beforeShare);
   }
 
   /**
@@ -151,6 +217,22 @@ export class StoredKeys {
     return sharings.length > 1 && sharings.some(isAll);
   }
 
+  /** The share and the set-up that the participants have settled on; the caller disposes them. */
+  async #ready(work: Work, name: string, keyId: Uint8Array, use: KeyUse): Promise<SharingState> {
+    const settle = () => this.#settle(work, name, keyId, use);
+    const isAlone = !use.shared && this.#mayConfirm(keyId, use);
+    const { sharing, setup } = await (isAlone ? this.#alone(keyId, settle) : settle());
+    const pairwise = setup
+      ? this.#loadSetup(work, sharing, setup)
+      : await this.#setUp(work, name, sharing, use.parties);
+    try {
+      return sharingState(this.#keystore.loadShare(keyId, sharing.shid), pairwise);
+    } catch (error) {
+      pairwise[Symbol.dispose]();
+      throw error;
+    }
+  }
+
   async #complete(work: Work, name: string): Promise<Sharing | undefined> {
     const all = this.#keystore.keys().flatMap(({ sharings }) => sharings);
     // Whoever names another sharing here, such as a refreshed one, or one that has further parties, gets none confirmed.
@@ -195,6 +277,7 @@ export class StoredKeys {
       }),
     );
     const settled = await settleOn(work.resources, name, use, keyId, stored);
+    if (use.shared && (settled.outstanding || settled.setup === undefined)) throw notAlone(keyId);
     const info = sharingOf(key, settled.shid);
     if (settled.confirmed) this.#keystore.confirmSharing(keyId, settled.shid);
     if (use.operation !== 'keygen') work.tell({ kind: 'settled', sharing: info.sharing });
@@ -294,6 +377,13 @@ export class StoredKeys {
     return key;
   }
 }
+
+const notAlone = (keyId: Uint8Array): MpcError =>
+  new MpcError(
+    'NOT_ALONE',
+    `the key ${printId(keyId)} needs a set-up or a confirmation, which must not be made beside other operations`,
+    { hint: 'start again when nothing else uses the key' },
+  );
 
 /** A key that was made, and that this party has not seen confirmed by all. */
 export const isPending = ({ origin, confirmed }: SharingInfo): boolean => origin === 'keygen' && !confirmed;

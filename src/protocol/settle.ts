@@ -29,6 +29,8 @@ export interface Settled {
   readonly confirmed: boolean;
   /** The set-up that all participants hold; undefined: one has to be made. */
   readonly setup: Uint8Array | undefined;
+  /** Whether a confirmation that all have to repeat has been left to an operation that runs alone. */
+  readonly outstanding: boolean;
 }
 
 /** Most set-ups that a party tells of. */
@@ -63,9 +65,11 @@ const includes = (list: readonly Uint8Array[], id: Uint8Array): boolean =>
 
 /**
  * Settles on one of `stored`, which the session's hellos have listed. Where the participants are all parties of the
- * key, a sharing that one of them has not seen confirmed is confirmed by all once more.
+ * key, a sharing that one of them has not seen confirmed is confirmed by all once more; not when the operation is
+ * `shared`, that is, when others may be using the key meanwhile. All participants come to the same end, by what
+ * everybody has told everybody.
  */
-export async function settle(run: Run, stored: readonly StoredSharing[]): Promise<Settled> {
+export async function settle(run: Run, stored: readonly StoredSharing[], shared = false): Promise<Settled> {
   const chosen = stored.find(({ shid }) => run.sharing && equalBytes(shid, run.sharing.shid));
   invariant(chosen, 'the session chose a sharing that this party does not hold');
   const everyone = chosen.parties.every((party) => run.parties.includes(party));
@@ -75,14 +79,16 @@ export async function settle(run: Run, stored: readonly StoredSharing[]): Promis
   const states = await run.broadcast(rounds.state, own);
 
   const all = [own, ...states.values()];
-  const unconfirmed = all.some(({ confirmed }) => !confirmed);
-  if (everyone && unconfirmed) await run.confirm(rounds.confirm, confirmationOf(shid));
+  const repeated = everyone && all.some(({ confirmed }) => !confirmed);
+  if (repeated && !shared) await run.confirm(rounds.confirm, confirmationOf(shid));
 
+  const outstanding = repeated && shared;
   const [first = ''] = run.parties;
   const listed = (states.get(first) ?? own).setups;
   return {
     shid,
-    confirmed: everyone || own.confirmed,
+    confirmed: own.confirmed || (everyone && !outstanding),
+    outstanding,
     setup: listed.find((id) => all.every(({ setups }) => includes(setups, id))),
   };
 }

@@ -23,6 +23,11 @@ export interface SignInput {
   readonly message: Uint8Array;
   /** Who gets the signature: members of the quorum. */
   readonly receivers: readonly PartyName[];
+  /**
+   * Called once all hellos agree, immediately before this party's share of the signature leaves it, or is used here
+   * where it goes to nobody. What it throws ends the session, and nobody has got anything.
+   */
+  readonly beforeShare?: (() => void) | undefined;
 }
 
 const step = 'sign';
@@ -76,6 +81,7 @@ export async function sign(run: Run, input: SignInput): Promise<Uint8Array | und
   const u_i = curve.mod(presignature.u.toBigint() + delta * phi_i);
   // Before anything made of it leaves: a second use in the same reservation finds nothing.
   presignature[Symbol.dispose]();
+  input.beforeShare?.();
   const isReceiver = receivers.includes(run.self);
   const partials = await run.exchange(
     rounds.partial,

@@ -23,7 +23,7 @@ test('another message, told: both parties see both hashes, and nothing is signed
     using presignature = await presigners.presignAs(party);
     const request = { message: messageOf(party), quorum: parties, receivers: parties };
     const state = presigners.states.get(self)!;
-    return await signWith(resourcesOf(presigners, party), 'sign', state, presignature, request);
+    return await signWith(resourcesOf(presigners, party), 'sign', state.share.sharing, presignature, request);
   });
   const [short, long] = [agreed, other].map((message) => toHex(messageDigest(message)).slice(-20));
   for (const name of parties) {

@@ -41,7 +41,7 @@ async function race(
         const id = `sign ${Buffer.from(message)}`;
         const request = { message, quorum: parties, receivers: parties };
         const resources = { ...resourcesOf(presigners, party), signal: over.signal };
-        return outcomeOf(signWith(resources, id, state, presignature, request));
+        return outcomeOf(signWith(resources, id, state.share.sharing, presignature, request));
       });
       // Where the parties serve different requests, both wait for the other until they give up.
       if (stuck) setTimeout(() => over.abort(new MpcError('INTERRUPTED', 'waited long enough')), 200);

@@ -18,6 +18,7 @@ const EXIT: Readonly<Record<ErrorCode, number>> = {
   CERTIFICATE: 2,
   FILE: 2,
   PORT: 2,
+  NOT_ALONE: 3,
   UNREACHABLE: 3,
   TIMEOUT: 3,
   PEER_LEFT: 3,

@@ -10,7 +10,6 @@ import { verify } from '#src/curve/ecdsa.js';
 import { type Resources, signWith } from '#src/party/operations.js';
 import { makeKeyShare, makeSharing } from '#src/protocol/key-share.js';
 import { Presignature, type ReservedPresignature } from '#src/protocol/presign.js';
-import type { SharingState } from '#src/protocol/refresh.js';
 import { sign, signRounds } from '#src/protocol/sign.js';
 import { decodeFrame } from '#src/rounds/frames.js';
 import { runParties, type TestParty, valueAt } from '../support/memory-network.js';
@@ -82,7 +81,7 @@ test('a presignature dies with the sharing that it was made from', async () => {
   for (const presignature of presignatures) {
     using share = anotherShare();
     const request = { message, quorum, receivers: quorum };
-    const signed = signWith({} as Resources, 'sign', { share } as SharingState, presignature, request);
+    const signed = signWith({} as Resources, 'sign', share.sharing, presignature, request);
     await assert.rejects(signed, { code: 'BUG', message: 'a presignature was used with another sharing' });
   }
   assert.equal(Secret.live, secretsBefore);
