@@ -23,7 +23,7 @@ SUBMAKE := $(MAKE) --no-print-directory
 SOURCES := $(shell find src) tsconfig.json package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz torture check bench certs build clean prepared
+.PHONY: help demo test fuzz torture check bench bench-against bench-compare certs build clean prepared
 
 help:
 	@echo 'make demo          run all parties of CONFIG on this machine, in one terminal'
@@ -33,7 +33,9 @@ help:
 	@echo 'make fuzz          try 10,000 faulty inputs on everything that reads what others wrote'
 	@echo 'make torture       let machines, networks and parties fail in every way, for up to half an hour'
 	@echo 'make check         check types, style and format'
-	@echo 'make bench         measure'
+	@echo 'make bench         measure; ARGS="growth memory" what takes many minutes'
+	@echo 'make bench-against REF=COMMIT  measure this version against an earlier one'
+	@echo 'make bench-compare measure the arithmetic against packages of npm, which it installs in scripts/bench/compare'
 	@echo 'make build         install and compile'
 	@echo 'make clean         delete what was built, and the certificates in certs/; backups stay'
 	@echo
@@ -84,6 +86,26 @@ bench: build
 	@node_modules/.bin/tsc -b scripts/bench
 	@exec node dist/bench/main.js $(ARGS)
 
+# REF is taken literally, as CONFIG is.
+ifdef REF
+override REF := $(value REF)
+endif
+export REF
+
+bench-against: build
+	@node_modules/.bin/tsc -b scripts/bench
+	@exec node dist/bench/against.js "$$REF" $(ARGS)
+
+COMPARE := scripts/bench/compare
+
+bench-compare: build $(COMPARE)/node_modules/.stamp
+	@node_modules/.bin/tsc -b scripts/bench
+	@exec node $(COMPARE)/compare.js
+
+$(COMPARE)/node_modules/.stamp: $(COMPARE)/package-lock.json
+	@cd $(COMPARE) && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@touch $@
+
 clean:
-	rm -rf dist coverage
+	rm -rf dist coverage $(COMPARE)/node_modules
 	rm -f certs/*.pem certs/*.pem.new certs/*.csr

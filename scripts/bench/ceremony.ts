@@ -22,13 +22,13 @@ function freePort(): Promise<number> {
   });
 }
 
-/** A folder with the default cluster on free ports. */
-async function makeCluster(): Promise<string> {
+/** A folder with the default cluster on free ports, and with the fields `changed`. */
+export async function makeCluster(changed: Readonly<Record<string, unknown>> = {}): Promise<string> {
   const folder = mkdtempSync(join(tmpdir(), 'ecdsa-mpc-bench-'));
   cpSync(join(ROOT, 'cluster.json'), join(folder, 'cluster.json'));
   const cluster = JSON.parse(readFileSync(join(folder, 'cluster.json'), 'utf8'));
   for (const party of cluster.parties) party.address = `127.0.0.1:${await freePort()}`;
-  writeFileSync(join(folder, 'cluster.json'), JSON.stringify(cluster));
+  writeFileSync(join(folder, 'cluster.json'), JSON.stringify({ ...cluster, ...changed }));
   await run(['certs', '--config', join(folder, 'cluster.json')]);
   return folder;
 }

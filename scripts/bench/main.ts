@@ -1,28 +1,35 @@
 /**
  * `make bench`: every benchmark in one run, so that its figures can be compared with one another on a noisy machine.
- * With names as arguments, only those: arithmetic, proofs, protocols, backups, ceremony.
+ * With names as arguments, only those: arithmetic, proofs, protocols, backups, ceremony; and growth and memory, which
+ * take many minutes and run only when they are named.
  */
 import { cpus } from 'node:os';
 import { benchArithmetic } from './arithmetic.js';
 import { benchCeremony } from './ceremony.js';
+import { benchGrowth } from './growth.js';
+import { benchMemory } from './memory.js';
 import { benchProofs } from './proofs.js';
 import { benchProtocols } from './protocols.js';
 import { benchPve } from './pve.js';
 
-const BENCHES: Readonly<Record<string, () => void | Promise<void>>> = {
+type Benches = Readonly<Record<string, () => void | Promise<void>>>;
+
+const BENCHES: Benches = {
   arithmetic: benchArithmetic,
   proofs: benchProofs,
   protocols: benchProtocols,
   backups: benchPve,
   ceremony: benchCeremony,
 };
+const LONG: Benches = { growth: benchGrowth, memory: benchMemory };
+const ALL = { ...BENCHES, ...LONG };
 
 const named = process.argv.slice(2);
-const unknown = named.filter((name) => !(name in BENCHES));
+const unknown = named.filter((name) => !(name in ALL));
 if (unknown.length > 0) {
-  console.error(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(BENCHES).join(', ')}`);
+  console.error(`no benchmark ${unknown.join(', ')}; there are ${Object.keys(ALL).join(', ')}`);
   process.exitCode = 2;
 } else {
   console.log(`Node ${process.version}, OpenSSL ${process.versions.openssl}, ${cpus().length} cores`);
-  for (const name of named.length > 0 ? named : Object.keys(BENCHES)) await BENCHES[name]?.();
+  for (const name of named.length > 0 ? named : Object.keys(BENCHES)) await ALL[name]?.();
 }
