@@ -1,7 +1,7 @@
 /** What the commands that run one party, `--self`, have in common. */
 import { createRequire } from 'node:module';
 import type { ClusterConfig } from '../config/cluster.js';
-import { asMpcError, MpcError, type PartyName } from '../core/errors.js';
+import { asMpcError, describeError, MpcError, type PartyName } from '../core/errors.js';
 import type { EventSink } from '../party/events.js';
 import type { PartyOptions } from '../party/party.js';
 import type { TransportLogger } from '../transport/log.js';
@@ -30,15 +30,7 @@ export async function asParty(
     await body(emit);
   } catch (cause) {
     const error = asMpcError(cause);
-    emit({
-      event: 'error',
-      party: self,
-      code: error.code,
-      message: error.message,
-      ...(error.hint !== undefined && { hint: error.hint }),
-      culprits: error.culprits,
-      exit: error.exitStatus,
-    });
+    emit({ event: 'error', party: self, ...describeError(error) });
     throw error;
   }
 }

@@ -79,6 +79,24 @@ export const asMpcError = (cause: unknown): MpcError =>
     ? cause
     : new MpcError('BUG', cause instanceof Error ? cause.message : String(cause), { cause });
 
+/** An error in plain data, as it is printed, and as a daemon sends it to its clients. */
+export interface ErrorDescription {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint?: string;
+  readonly culprits: readonly PartyName[];
+  readonly exit: number;
+}
+
+/** What users and scripts are told of `error`; its cause and stack are for developers. */
+export const describeError = (error: MpcError): ErrorDescription => ({
+  code: error.code,
+  message: error.message,
+  ...(error.hint !== undefined && { hint: error.hint }),
+  culprits: error.culprits,
+  exit: error.exitStatus,
+});
+
 /** Throws the signal's reason when it has been aborted. */
 export function throwIfAborted(signal: AbortSignal | undefined): void {
   if (signal?.aborted) throw asMpcError(signal.reason);

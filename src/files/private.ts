@@ -55,6 +55,38 @@ export function checkPrivateFile(path: string, hint: string): void {
   checkClosed(path, stats);
 }
 
+/** Which socket a name stood for: another one of the same name is not the same. */
+export interface SocketFile {
+  readonly dev: bigint;
+  readonly ino: bigint;
+  readonly ctimeNs: bigint;
+}
+
+/** The Unix socket at `path`, or `undefined` when nothing is there; throws `FILE` with `hint` for anything else. */
+export function socketAt(path: string, hint: string): SocketFile | undefined {
+  try {
+    const stats = fs.lstatSync(path, { bigint: true });
+    if (stats.isSocket()) return stats;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw fileError(path, error, 'FILE', hint);
+  }
+  throw new MpcError('FILE', `${displayPath(path)} is not a socket`, { hint });
+}
+
+/** Removes the socket at `path`; throws `FILE` with `hint` when something else has taken its name, or it cannot. */
+export function removeSocket(path: string, socket: SocketFile, hint: string): void {
+  const now = socketAt(path, hint);
+  if (now === undefined) return;
+  if (now.dev !== socket.dev || now.ino !== socket.ino || now.ctimeNs !== socket.ctimeNs)
+    throw new MpcError('FILE', `${displayPath(path)} has just been taken by another process`, { hint });
+  try {
+    fs.unlinkSync(path);
+  } catch (error) {
+    throw fileError(path, error, 'FILE', 'see that this user may delete there');
+  }
+}
+
 /**
  * The bytes of a plain file of at most `maxBytes` that belongs to this user and is closed to all others, or
  * `undefined` when there is none; throws `FILE` with `hint` when it cannot be read.

@@ -2,7 +2,7 @@
  * What a party tells its user while it works. `--json` prints these objects one a line; the human lines and the
  * demo are drawn from them, so nothing is shown that is not an event. No event ever holds a secret.
  */
-import type { ErrorCode, PartyName } from '../core/errors.js';
+import type { ErrorDescription, PartyName } from '../core/errors.js';
 
 /** The steps of the ceremony, in order. */
 export const STEPS = [
@@ -232,14 +232,9 @@ export interface DoneEvent {
 }
 
 /** Last event of a run or command that failed. */
-export interface ErrorEvent {
+export interface ErrorEvent extends ErrorDescription {
   readonly event: 'error';
   readonly party: PartyName;
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly hint?: string;
-  readonly culprits: readonly PartyName[];
-  readonly exit: number;
 }
 
 /** Receives events; must not throw. */

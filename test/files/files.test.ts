@@ -10,6 +10,7 @@ import {
   statSync,
   writeFileSync,
 } from 'node:fs';
+import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -28,7 +29,7 @@ import {
   setAside,
   writeNewFile,
 } from '#src/files/files.js';
-import { isOpenToOthers } from '#src/files/private.js';
+import { isOpenToOthers, removeSocket, socketAt } from '#src/files/private.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'ecdsa-mpc-files-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -154,4 +155,33 @@ test('whether a new file can be written is known beforehand', () => {
     code: 'FILE',
     message: /does not exist$/,
   });
+});
+
+test('a socket is removed only while it is the one that was seen', async () => {
+  const path = join(folder, 'a.sock');
+  const listen = async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen({ path }, resolve));
+    return server;
+  };
+  assert.equal(socketAt(path, 'hint'), undefined);
+  const first = await listen();
+  const seen = socketAt(path, 'hint');
+  assert.ok(seen !== undefined);
+  first.close();
+  removeSocket(path, seen, 'hint');
+  const second = await listen();
+  assert.throws(() => removeSocket(path, seen, 'look again'), {
+    code: 'FILE',
+    message: `${path} has just been taken by another process`,
+    hint: 'look again',
+  });
+  const found = socketAt(path, 'hint');
+  assert.ok(found !== undefined);
+  removeSocket(path, found, 'hint');
+  assert.equal(existsSync(path), false);
+  second.close();
+  writeFileSync(path, '');
+  assert.throws(() => removeSocket(path, found, 'look again'), { message: `${path} is not a socket` });
+  assert.throws(() => socketAt(join(path, 'below'), 'another'), { code: 'FILE', hint: 'another' });
 });
