@@ -1,13 +1,14 @@
 /**
  * `make bench`: every benchmark in one run, so that its figures can be compared with one another on a noisy machine.
- * With names as arguments, only those: arithmetic, proofs, protocols, backups, ceremony; and growth and memory, which
- * take many minutes and run only when they are named.
+ * With names as arguments, only those: arithmetic, proofs, profile, protocols, backups, ceremony; and growth and memory,
+ * which take many minutes and run only when they are named.
  */
 import { cpus } from 'node:os';
 import { benchArithmetic } from './arithmetic.js';
 import { benchCeremony } from './ceremony.js';
 import { benchGrowth } from './growth.js';
 import { benchMemory } from './memory.js';
+import { benchProfile } from './profile.js';
 import { benchProofs } from './proofs.js';
 import { benchProtocols } from './protocols.js';
 import { benchPve } from './pve.js';
@@ -17,6 +18,7 @@ type Benches = Readonly<Record<string, () => void | Promise<void>>>;
 const BENCHES: Benches = {
   arithmetic: benchArithmetic,
   proofs: benchProofs,
+  profile: benchProfile,
   protocols: benchProtocols,
   backups: benchPve,
   ceremony: benchCeremony,
