@@ -22,6 +22,7 @@ import { type Settled, type StoredSharing, settle, settleRounds } from '../proto
 import type { PairwiseSetup, StoreSetup } from '../protocol/setup.js';
 import { confirmedSetup, confirmedSetupRounds } from '../protocol/setup.js';
 import { sign, signRounds } from '../protocol/sign.js';
+import { anyOf } from '../rounds/abort-signal.js';
 import type { Mailbox } from '../rounds/mailbox.js';
 import type { AnyRound, Compute, HeldSharing, Progress, Run } from '../rounds/run.js';
 import { confirmRound } from '../rounds/run.js';
@@ -83,10 +84,11 @@ const names = (parties: readonly PartyName[]): string => parties.join(',');
 
 const hashOf = (message: Uint8Array): string => toHex(messageDigest(message));
 
-function open<T>(resources: Resources, session: Session, body: (run: Run) => Promise<T>): Promise<T> {
+async function open<T>(resources: Resources, session: Session, body: (run: Run) => Promise<T>): Promise<T> {
   const { cluster, authority, curve, policy, multiplication, mailbox, compute, random, progress } = resources;
   const { keyId, setup } = session;
-  return withSession(
+  using ending = anyOf(resources.signal, setup?.multiplication.voided);
+  return await withSession(
     mailbox,
     {
       operation: session.id,
@@ -104,7 +106,7 @@ function open<T>(resources: Resources, session: Session, body: (run: Run) => Pro
       },
       sharings: session.sharings ?? [],
       rounds: session.rounds,
-      signal: AbortSignal.any([resources.signal, ...(setup ? [setup.multiplication.voided] : [])]),
+      signal: ending.signal,
       random,
       compute,
       progress,

@@ -1,6 +1,6 @@
 /**
- * One party as a whole: its TLS links, mailbox, worker threads and safe primes, brought up for one command and taken
- * down after it, however it ends.
+ * One party as a whole: its TLS links, mailbox, worker threads and safe primes, brought up for one command, or for the
+ * life of a daemon, and taken down after it, however it ends.
  */
 import type { Policy } from '../access/policy.js';
 import type { ClusterConfig } from '../config/cluster.js';
@@ -13,7 +13,8 @@ import type { PartyName } from '../core/errors.js';
 import { MpcError } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
 import { engineName } from '../math/modpow.js';
-import { Mailbox } from '../rounds/mailbox.js';
+import { type Aborting, anyOf } from '../rounds/abort-signal.js';
+import { Mailbox, type MailboxOptions } from '../rounds/mailbox.js';
 import type { Compute } from '../rounds/run.js';
 import type { TransportLogger } from '../transport/log.js';
 import { TlsTransport } from '../transport/tls-transport.js';
@@ -25,7 +26,7 @@ import { PrimeStock, primesPerSetup } from './primes.js';
 export interface PartyOptions {
   readonly cluster: ClusterConfig;
   readonly self: PartyName;
-  /** From the last link up to the end. */
+  /** How long sessions run, from the last link up to the end, unless they have a time of their own. */
   readonly timeoutMillis: number;
   /** From the start to the last link up. */
   readonly connectTimeoutMillis: number;
@@ -35,7 +36,20 @@ export interface PartyOptions {
   readonly logger: TransportLogger;
 }
 
-/** What a command does with a party that is up. */
+/** What a party that is up hears of its peers outside of sessions. */
+export type PeerHandler = Required<Pick<MailboxOptions, 'letter' | 'lost' | 'refuse'>> & {
+  /** The link to `peer` has gone up or down. */
+  readonly link: (peer: PartyName, up: boolean) => void;
+};
+
+/** What ends one of several operations. */
+export interface OperationLimits {
+  readonly signal?: AbortSignal;
+  /** From its begin. */
+  readonly timeoutMillis?: number;
+}
+
+/** What a command, or a daemon, does with a party that is up. */
 export interface Party {
   readonly compute: Compute;
   /** Aborted when the command is over, whatever the reason: for what runs in the background. */
@@ -48,8 +62,22 @@ export interface Party {
    * session will show why.
    */
   connect(peers: readonly PartyName[]): Promise<number>;
-  /** Runs sessions for a key of this curve and policy, until the time-out. */
-  during<T>(key: KeyKind, body: (resources: Omit<Resources, 'progress'>) => Promise<T>): Promise<T>;
+  /**
+   * Runs sessions for a key of this curve and policy, until the time-out, or what `limits` say. Many may run at once.
+   * Links may be down: messages wait for them.
+   */
+  during<T>(
+    key: KeyKind,
+    body: (resources: Omit<Resources, 'progress'>) => Promise<T>,
+    limits?: OperationLimits,
+  ): Promise<T>;
+  /**
+   * Tells `handler` from now on. What comes before is lost, which is nothing for a caller who has awaited nothing. One
+   * who connects needs none.
+   */
+  hear(handler: PeerHandler): void;
+  /** As {@link Mailbox.sendLetter}. */
+  sendLetter(to: PartyName, subject: string, body: Uint8Array): Promise<void>;
 }
 
 export interface KeyKind {
@@ -85,10 +113,16 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
   using primes = new PrimeStock(pool.compute, cluster.security, background);
   const transport = await TlsTransport.start(transportOptions(options, identity));
   const abortedByPeer = new AbortController();
+  let handler: PeerHandler | undefined;
   const mailbox = new Mailbox(transport, {
     notice: (reason) => logger.warn({ reason }, 'dropped a message'),
     abortedEarly: () => abortedByPeer.abort(),
+    letter: (...letter) => handler?.letter(...letter),
+    lost: (...loss) => handler?.lost(...loss),
+    refuse: (...hello) => handler?.refuse(...hello),
   });
+  transport.watch((peer, up) => handler?.link(peer, up));
+  const announcing = setInterval(() => mailbox.announceWaiting(), ANNOUNCE_EVERY_MILLIS);
   let closingMillis = CLOSE_AFTER_FAILURE_MILLIS;
   try {
     emit({ event: 'listening', party: self, address: clusterParty(cluster, self).address });
@@ -102,11 +136,16 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
         return millis;
       },
       during,
+      hear(given) {
+        handler = given;
+      },
+      sendLetter: (...letter) => mailbox.sendLetter(...letter),
     });
     closingMillis = CLOSE_AFTER_SUCCESS_MILLIS;
     return result;
   } finally {
     over.abort(new MpcError('INTERRUPTED', 'the run is over'));
+    clearInterval(announcing);
     mailbox.close();
     await Promise.all([transport.close(closingMillis), pool.close()]);
   }
@@ -114,26 +153,21 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
   async function during<R>(
     { curve, policy }: KeyKind,
     act: (resources: Omit<Resources, 'progress'>) => Promise<R>,
+    limits: OperationLimits = {},
   ): Promise<R> {
     const { multiplicationOf } = await import('./multiplication.js');
-    const { signal, stop } = deadline(options);
-    const announcing = setInterval(() => mailbox.announceWaiting(), ANNOUNCE_EVERY_MILLIS);
-    try {
-      return await act({
-        cluster,
-        authority: identity.caFingerprint,
-        curve,
-        policy,
-        multiplication: multiplicationOf(cluster, curve, primes.take),
-        mailbox,
-        compute: pool.compute,
-        random: randomBytes,
-        signal,
-      });
-    } finally {
-      stop();
-      clearInterval(announcing);
-    }
+    using time = deadline(options, limits);
+    return await act({
+      cluster,
+      authority: identity.caFingerprint,
+      curve,
+      policy,
+      multiplication: multiplicationOf(cluster, curve, primes.take),
+      mailbox,
+      compute: pool.compute,
+      random: randomBytes,
+      signal: time.signal,
+    });
   }
 }
 
@@ -192,14 +226,23 @@ function unreachable(
   );
 }
 
-/** The user's signal, or the end of the time that the command may take. */
-function deadline({ signal, timeoutMillis }: PartyOptions): { signal: AbortSignal; stop: () => void } {
+/** The user's signal or the operation's own, or the end of the time that it may take. */
+function deadline(options: PartyOptions, limits: OperationLimits): Aborting {
   const timer = new AbortController();
+  const { timeoutMillis = options.timeoutMillis } = limits;
+  const [what, how] = limits.timeoutMillis === undefined ? ['command', ' with --timeout'] : ['operation', ''];
   const timeout = setTimeout(() => {
-    const error = new MpcError('TIMEOUT', `the command took longer than ${formatDuration(timeoutMillis)}`, {
-      hint: 'look at the named parties, or allow more time with --timeout',
+    const error = new MpcError('TIMEOUT', `the ${what} took longer than ${formatDuration(timeoutMillis)}`, {
+      hint: `look at the named parties, or allow more time${how}`,
     });
     timer.abort(error);
   }, timeoutMillis);
-  return { signal: AbortSignal.any([signal, timer.signal]), stop: () => clearTimeout(timeout) };
+  const ending = anyOf(options.signal, limits.signal, timer.signal);
+  return {
+    signal: ending.signal,
+    [Symbol.dispose]: () => {
+      clearTimeout(timeout);
+      ending[Symbol.dispose]();
+    },
+  };
 }

@@ -17,3 +17,22 @@ export function whenAborted(signal: AbortSignal | undefined, act: (reason: MpcEr
   signal.addEventListener('abort', listener, { once: true });
   return () => signal.removeEventListener('abort', listener);
 }
+
+export interface Aborting extends Disposable {
+  readonly signal: AbortSignal;
+}
+
+/**
+ * A signal that is aborted as the first of `sources` is, with its reason, as long as it is not disposed. Other than
+ * `AbortSignal.any` it then leaves nothing behind at its sources, one of which may live for months.
+ */
+export function anyOf(...sources: readonly (AbortSignal | undefined)[]): Aborting {
+  const controller = new AbortController();
+  const stops = sources.map((source) => whenAborted(source, (reason) => controller.abort(reason)));
+  return {
+    signal: controller.signal,
+    [Symbol.dispose]: () => {
+      for (const stop of stops) stop();
+    },
+  };
+}
