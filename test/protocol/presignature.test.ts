@@ -75,6 +75,32 @@ test('what has been reserved signs once: a second message is refused before anyt
   assert.deepEqual(partials, ['first', 'first']);
 });
 
+test('a signature takes one message after the opening, and nothing heavy: no job runs', async () => {
+  const { publicKey, presignatures } = presigned();
+  const sent = new Map<PartyName, string[]>(quorum.map((self) => [self, []]));
+  const outcomes = await runParties(
+    quorum,
+    async (party) => {
+      using presignature = presignatures[quorum.indexOf(party.self)]!.reserve();
+      return await party.session({ rounds: signRounds(curve) }, (run) =>
+        sign(run, { presignature, publicKey, message, receivers: ['alice'] }),
+      );
+    },
+    {
+      compute: async (job) => assert.fail(`${job.name} runs`),
+      intercept: (from, _to, bytes) => {
+        const frame = decodeFrame(bytes);
+        sent.get(from)!.push(frame.kind === 'round' ? frame.round : frame.kind);
+        return undefined;
+      },
+    },
+  );
+  assert.ok(verify(curve, publicKey, messageDigest(message), valueAt(outcomes, 'alice')!));
+  assert.equal(valueAt(outcomes, 'bob'), undefined);
+  assert.deepEqual(sent.get('alice'), ['hello', 'hello echo', 'answer']);
+  assert.deepEqual(sent.get('bob'), ['hello', 'hello echo', 'partial signature']);
+});
+
 test('a presignature dies with the sharing that it was made from', async () => {
   const secretsBefore = Secret.live;
   const { presignatures } = presigned();
