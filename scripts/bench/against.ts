@@ -46,9 +46,15 @@ const middle = (samples: readonly number[]): number =>
 
 const HEADING = ['', 'before', 'now', 'ratio', 'single ratios'];
 
-/** What both take, and the ratio of this version to the earlier one: of the medians, and of each two in a row. */
-function row(name: string, [before, now]: Both<readonly number[]>): readonly string[] {
-  const [slow, fast] = [middle(before), middle(now)];
+const least = (samples: readonly number[]): number => Math.min(...samples);
+
+/** What both take, and the ratio of this version to the earlier one: of these two, and of each two in a row. */
+function row(
+  name: string,
+  [before, now]: Both<readonly number[]>,
+  summary: typeof middle,
+): readonly string[] {
+  const [slow, fast] = [summary(before), summary(now)];
   const each = before.map((value, k) => (now[k] ?? 0) / value);
   const range = `${Math.min(...each).toFixed(2)} to ${Math.max(...each).toFixed(2)}`;
   return [name, millis(slow), millis(fast), (fast / slow).toFixed(2), range];
@@ -72,20 +78,23 @@ class Samples<K extends string> {
     this.#samples.set(name, samples);
   }
 
-  rows(prefix = ''): (readonly string[])[] {
-    return [...this.#samples].map(([name, samples]) => row(`${prefix}${name}`, samples));
+  rows(prefix = '', summary = middle): (readonly string[])[] {
+    return [...this.#samples].map(([name, samples]) => row(`${prefix}${name}`, samples, summary));
   }
 }
 
 const MULTIPLICATIONS = ['paillier', 'ot'] as const;
 
-/** A key's life. */
-const LIFE: readonly Step[] = [
+/** A key's life, with so many signatures. */
+const lifeOf = (uses: number): readonly Step[] => [
   'keygen',
   'setUp',
-  ...Array.from({ length: USES }, () => ['presign', 'sign'] as const).flat(),
+  ...Array.from({ length: uses }, () => ['presign', 'sign'] as const).flat(),
   'refresh',
 ];
+
+/** What warms up the threads. */
+const BEGINNING = lifeOf(1).slice(0, -1);
 
 /** Rejects when the child ends instead of answering. */
 function ask(child: ChildProcess, question: Question): Promise<Answer> {
@@ -108,11 +117,13 @@ async function compareSteps(roots: Both<string>): Promise<void> {
   try {
     for (const multiplication of MULTIPLICATIONS) {
       const samples = new Samples<Step>();
-      // The first key warms up the threads.
-      for (let key = 0; key <= KEYS; key += 1)
-        for (const step of LIFE) {
-          const costs = await inTurns(key, (which) => ask(children[which], { multiplication, step }));
-          if (key > 0) samples.add(step, [costs[0].cpu, costs[1].cpu]);
+      const both = (turn: number, step: Step) =>
+        inTurns(turn, (which) => ask(children[which], { multiplication, step }));
+      for (const step of BEGINNING) await both(0, step);
+      for (let key = 0; key < KEYS; key += 1)
+        for (const step of lifeOf(USES)) {
+          const costs = await both(key, step);
+          samples.add(step, [costs[0].cpu, costs[1].cpu]);
         }
       rows.push(...samples.rows(`${multiplication}, `));
     }
@@ -204,7 +215,8 @@ async function compareStarts(roots: Both<string>): Promise<void> {
   } finally {
     rmSync(folder, { recursive: true });
   }
-  printTable('Start-up', [HEADING, ...samples.rows()]);
+  // Other work on the machine only ever lengthens it.
+  printTable(`Start-up, the least of ${STARTS}`, [HEADING, ...samples.rows('', least)]);
 }
 
 const COMPARISONS: Readonly<Record<string, (roots: Both<string>) => Promise<void>>> = {
@@ -222,7 +234,8 @@ if (ref === undefined || ref === '' || unknown.length > 0) {
   const commit = commitOf(ref);
   const before = buildOf(commit);
   try {
-    const changed = git('status', '--porcelain').length > 0 ? ', with changes' : '';
+    const changed =
+      git('status', '--porcelain', '--', 'src', 'test', 'scripts').length > 0 ? ', with changes' : '';
     console.log(`before: ${commit}\nnow: ${commitOf('HEAD')}${changed}`);
     for (const name of named.length > 0 ? named : Object.keys(COMPARISONS))
       await COMPARISONS[name]?.([before, ROOT]);
