@@ -36,13 +36,17 @@ export class Agreement {
   readonly #users = new Map<string, string>();
   readonly #files = new Map<PartyName, string>();
 
+  /** Takes in that `file` is the log of `party`; returns in words why it cannot be. */
+  begin(party: PartyName, file: string): string | undefined {
+    const other = this.#files.get(party);
+    this.#files.set(party, other ?? file);
+    return other === undefined
+      ? undefined
+      : `begins a log of ${party}, as ${other} does: give one log per party`;
+  }
+
   /** Takes a record in; returns in words what it does not agree with. */
   take(record: AuditRecord, place: Place): string | undefined {
-    const { file, party } = place;
-    const other = this.#files.get(party);
-    if (other === undefined) this.#files.set(party, file);
-    else if (other !== file)
-      return record.n === 1 ? `begins another log of ${party}: ${other} is one` : undefined;
     return 'id' in record ? this.#takeRequest(record, place) : undefined;
   }
 

@@ -183,19 +183,24 @@ const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /** The record in a line without its newline, or in words why there is none. Its place in a log is not looked at. */
 export function readRecord(line: Uint8Array): AuditRecord | string {
-  let text: string;
-  let json: unknown;
-  try {
-    text = decoder.decode(line);
-    json = JSON.parse(text);
-  } catch {
-    return 'is no record: not JSON';
-  }
-  const parsed = recordSchema.safeParse(json);
+  const read = parse(line);
+  if (read === undefined) return 'is no record: not JSON of such a shape';
+  const { text, parsed } = read;
   if (!parsed.success) return `is no record: ${whatIsWrong(parsed.error)}`;
   const record = parsed.data;
   if (JSON.stringify(record) !== text) return 'is no record as this program writes it';
   return hashed(text, record.previous) === record.hash
     ? record
     : 'has another hash than it says: it was changed';
+}
+
+/** The text of a line, and zod's verdict on it; `undefined`: not even JSON. */
+function parse(line: Uint8Array) {
+  try {
+    const text = decoder.decode(line);
+    return { text, parsed: recordSchema.safeParse(JSON.parse(text)) };
+  } catch {
+    // zod itself throws at a length that cannot be compared, such as {"length":{"toString":1}} for a list.
+    return undefined;
+  }
 }

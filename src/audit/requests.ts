@@ -47,7 +47,6 @@ export interface UnfinishedRequest {
 
 interface Open extends UnfinishedRequest {
   readonly facts: Facts;
-  readonly isDecided: boolean;
 }
 
 /** Events that only a request for that operation leads to. */
@@ -92,7 +91,7 @@ export class Requests {
   #faultWithin(event: AuditEvent & { id: string }, open: Open): string | undefined {
     const { id } = event;
     if (event.event === 'failed') return undefined;
-    if (event.event === 'decided') return open.isDecided ? `decides on ${id} a second time` : undefined;
+    if (event.event === 'decided') return open.isApproved ? `decides on ${id} a second time` : undefined;
     if (OPERATIONS[event.event] !== open.request.operation)
       return `is ${event.event}, and ${id} asks for ${open.request.operation}`;
     if (!open.isApproved) return `is ${event.event}, and ${id} is not approved`;
@@ -111,31 +110,28 @@ export class Requests {
     if (event.event === 'closed') this.#isRunning = false;
     if (!('id' in event)) return;
     const { id } = event;
-    if (event.event === 'signing') {
+    if (event.event === 'requested') this.#begin(event);
+    else if (event.event === 'signing') {
       this.#begun.add(id);
       this.#presignatures.add(event.presignature);
-    }
-    if (event.event === 'requested') {
-      if (!this.#ended.has(id)) this.#change(id, opened(event));
-      return;
-    }
-    const open = this.#unfinished.get(id);
-    const facts = { ...open?.facts, ...factsOf(event) };
-    if (event.event === 'signing') this.#change(id, open && { ...open, facts, hasBegun: true });
-    else if (event.event === 'decided' && event.decision === 'approved')
-      this.#change(id, open && { ...open, isApproved: true, isDecided: true });
+      this.#change(id, { hasBegun: true, facts: factsOf(event) });
+    } else if (event.event === 'decided' && event.decision === 'approved')
+      this.#change(id, { isApproved: true });
     else {
       this.#unfinished.delete(id);
       this.#ended.add(id);
     }
   }
 
-  #change(id: string, open: Open | undefined): void {
-    if (open !== undefined) this.#unfinished.set(id, open);
+  #begin(request: AuditEventOf<'requested'>): void {
+    if (this.#unfinished.has(request.id) || this.#ended.has(request.id)) return;
+    const facts = factsOf(request);
+    this.#unfinished.set(request.id, { request, facts, isApproved: false, hasBegun: false });
+  }
+
+  #change(id: string, { facts, ...more }: Partial<Open>): void {
+    const open = this.#unfinished.get(id);
+    if (open !== undefined)
+      this.#unfinished.set(id, { ...open, ...more, facts: { ...open.facts, ...facts } });
   }
 }
-
-const opened = (request: AuditEventOf<'requested'>): Open => ({
-  ...{ request, facts: factsOf(request) },
-  ...{ isApproved: false, isDecided: false, hasBegun: false },
-});

@@ -2,11 +2,10 @@
  * Whether audit logs are sound: each by itself, which its chain and the rules of requests show, and those of several
  * parties together, which have to tell the same of every request. None of it needs a passphrase, or a daemon to stop.
  */
-import { throwIfAborted } from '../core/errors.js';
-import { readLines } from '../files/append.js';
 import { Agreement, type Fault } from './agreement.js';
 import { Chain } from './chain.js';
-import { type AuditRecord, type Head, MAX_RECORD_BYTES } from './record.js';
+import { type LogLine, readLog } from './read.js';
+import type { AuditRecord, Head } from './record.js';
 import { Requests } from './requests.js';
 
 export type { Fault } from './agreement.js';
@@ -40,9 +39,6 @@ export interface VerifyOptions {
 /** With so many faults a file is no log: it is not read further. */
 export const MAX_FAULTS = 1000;
 
-/** Lines that are read at a stretch, before a signal can come through. */
-const LINES_AT_ONCE = 1000;
-
 /** Verifies the files at `paths`, each the log of another party. Throws `FILE` for one that cannot be read. */
 export async function verifyLogs(
   paths: readonly string[],
@@ -54,11 +50,7 @@ export async function verifyLogs(
   const logs: LogReport[] = [];
   for (const path of paths) {
     const log = new LogReader(path, missing, agreement);
-    for (const line of readLines(path, MAX_RECORD_BYTES)) {
-      if (line.number % LINES_AT_ONCE === 0) await new Promise((resolve) => setImmediate(resolve));
-      throwIfAborted(signal);
-      if (!log.read(line)) break;
-    }
+    for await (const line of readLog(path, log.chain, signal)) if (!log.read(line)) break;
     logs.push(log.report());
     faults.push(...log.faults);
   }
@@ -74,7 +66,7 @@ export async function verifyLogs(
 /** Reads one of the logs to verify. */
 class LogReader {
   readonly faults: Fault[] = [];
-  readonly #chain = new Chain();
+  readonly chain = new Chain();
   readonly #requests = new Requests();
   readonly #counts = { records: 0, requests: 0, signatures: 0 };
   #unfinishedBytes = 0;
@@ -87,13 +79,8 @@ class LogReader {
   ) {}
 
   /** Returns whether to go on. */
-  read(line: { number: number; bytes: Uint8Array | undefined; isWhole: boolean }): boolean {
-    const { number, bytes, isWhole } = line;
-    if (!isWhole && bytes !== undefined) {
-      this.#unfinishedBytes = bytes.length;
-      return true;
-    }
-    const { record, fault } = this.#chain.read(line);
+  read({ number, record, fault, unfinishedBytes = 0 }: LogLine): boolean {
+    this.#unfinishedBytes = unfinishedBytes;
     this.#add(number, fault);
     if (record !== undefined) this.#take(number, record, fault === undefined);
     if (this.faults.length < MAX_FAULTS) return true;
@@ -110,7 +97,8 @@ class LogReader {
     this.#requests.take(record);
     // One change is one fault: what follows from a record in the wrong place is not told as well.
     if (isInPlace) this.#add(line, fault);
-    const { party } = this.#chain;
+    const { party } = this.chain;
+    if (line === 1 && party !== undefined) this.#add(line, this.agreement?.begin(party, this.file));
     if (party === undefined || fault !== undefined) return;
     this.#add(line, this.agreement?.take(record, { file: this.file, line, party }));
   }
@@ -120,7 +108,7 @@ class LogReader {
   }
 
   report(): LogReport {
-    const { party, head } = this.#chain;
+    const { party, head } = this.chain;
     return {
       file: this.file,
       ...(party !== undefined && { party }),

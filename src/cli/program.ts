@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Help, type Option } from 'commander';
 import { MpcError } from '../core/errors.js';
+import { auditCommand } from './commands/audit.js';
 import { backupCommand } from './commands/backup.js';
 import { certsCommand } from './commands/certs.js';
 import { demoCommand } from './commands/demo.js';
@@ -52,6 +53,7 @@ export function buildProgram(context: CommandContext): Command {
     signCommand(context),
     refreshCommand(context),
     backupCommand(context),
+    auditCommand(context),
   ])
     program.addCommand(inherit(program, command));
   return addExamples(program, EXAMPLES);

@@ -5,6 +5,10 @@ import type { PartyName } from '../core/errors.js';
 import type { Keystore } from '../keystore/keystore.js';
 import type { CommandContext, SharedOptions } from './options.js';
 
+/** Where the party `self` of the cluster file keeps its keys and its audit log. */
+export const stateFolder = ({ state }: SharedOptions, cluster: ClusterConfig, self: PartyName): string =>
+  state ?? join(dirname(cluster.path), 'state', self);
+
 export interface StoreOptions extends CommandContext {
   readonly self: PartyName;
   /** Make the folder when there is none. */
@@ -30,7 +34,7 @@ export async function withStore<T>(
   ]);
   const cluster = loadCluster(options.config, options);
   clusterParty(cluster, self);
-  const folder = options.state ?? join(dirname(cluster.path), 'state', self);
+  const folder = stateFolder(options, cluster, self);
   // Before anybody is asked for its passphrase.
   if (!create) checkStateFolder(folder);
   const prompt = terminalPrompt(signal);

@@ -12,7 +12,11 @@ after(() => rmSync(folder, { recursive: true }));
 
 /** Faulty command lines, run where there is no cluster file, and what is said about them. */
 const FAULTS: readonly (readonly [line: string, message: string, hint: RegExp])[] = [
-  ['foo', "unknown command 'foo'", /^use one of: run, demo, certs, keygen, keys, sign, refresh, backup; /],
+  [
+    'foo',
+    "unknown command 'foo'",
+    /^use one of: run, demo, certs, keygen, keys, sign, refresh, backup, audit; /,
+  ],
   ['foo --bar', "unknown command 'foo'", /--help/],
   ['--json foo --self alice', "unknown command 'foo'", /--help/],
   ['run foo', "too many arguments for 'run'", /expected 0/],
@@ -95,7 +99,7 @@ test('an error is one line of what and one of what to do on standard error', asy
     status: 2,
     stdout: '',
     stderr:
-      "ecdsa-mpc: unknown command 'foo'\nhint: use one of: run, demo, certs, keygen, keys, sign, refresh, backup; see `ecdsa-mpc --help`\n",
+      "ecdsa-mpc: unknown command 'foo'\nhint: use one of: run, demo, certs, keygen, keys, sign, refresh, backup, audit; see `ecdsa-mpc --help`\n",
   });
 });
 
