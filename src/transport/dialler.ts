@@ -13,7 +13,7 @@ import { formatAddress, type ListenAddress } from './listener.js';
 export class Dialler {
   readonly #link: Link;
   readonly #address: ListenAddress;
-  readonly #tls: ConnectionOptions;
+  #tls: ConnectionOptions;
   readonly #limits: TransportLimits;
   readonly #greet: (socket: TLSSocket) => Promise<Connection>;
   readonly #stopped = new AbortController();
@@ -46,6 +46,12 @@ export class Dialler {
       const longest = Math.min(redialMaxMillis, redialMillis * 2 ** Math.min(failures, 20));
       await pause(longest * (randomInt(500, 1000) / 1000), undefined, { signal, ref: false }).catch(() => {});
     }
+  }
+
+  /** Dials with `tls` from now on; what is under way is begun anew with it. */
+  renew(tls: ConnectionOptions): void {
+    this.#tls = tls;
+    for (const socket of this.#sockets) socket.destroy(new Error('begun anew with a renewed certificate'));
   }
 
   /** Ends the dialling; a connection that is the link's lives on. */

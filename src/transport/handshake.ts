@@ -10,8 +10,17 @@ import { MpcError, type PartyName } from '../core/errors.js';
 import { Connection } from './connection.js';
 import type { Frame } from './frame.js';
 import { decodeHello, encodeHello, type Hello, helloVersion, TRANSPORT_VERSION } from './hello.js';
-import { decodeRefusal, encodeRefusal, type Identity, judge, REFUSALS, type Refusal } from './identity.js';
-import { type Link, refusalByPeer } from './link.js';
+import {
+  decodeRefusal,
+  encodeRefusal,
+  type Identity,
+  judge,
+  REFUSALS,
+  type Refusal,
+  refusalByPeer,
+  refusalOfPeer,
+} from './identity.js';
+import type { Link } from './link.js';
 
 /** This party and its peers, as far as a handshake needs them. */
 export interface Cluster {
@@ -32,7 +41,7 @@ export class HandshakeError extends Error {
   }
 }
 
-const refused = (refusal: Refusal): HandshakeError => new HandshakeError(REFUSALS[refusal], refusal);
+const refused = (refusal: Refusal): HandshakeError => new HandshakeError(refusalOfPeer(refusal), refusal);
 
 /**
  * The dialling side: attaches the connection over `socket` to `link` and returns it.
@@ -53,7 +62,7 @@ export async function greet(cluster: Cluster, link: Link, socket: TLSSocket): Pr
     }
     const refusal = link.meet(hello);
     if (refusal !== undefined) throw refused(refusal);
-    link.attach(connection);
+    link.attach(connection, verdict.expires);
     return connection;
   } catch (error) {
     turnAway(connection, error);
@@ -65,21 +74,24 @@ export async function greet(cluster: Cluster, link: Link, socket: TLSSocket): Pr
 export async function welcome(cluster: Cluster, socket: TLSSocket): Promise<void> {
   const connection = new Connection(socket);
   try {
-    const link = callerOf(cluster, socket);
-    await welcomeParty(cluster, link, connection).catch((error: Error) => {
-      link.note(error.message);
+    const { link, expires } = callerOf(cluster, socket);
+    try {
+      await meetCaller(cluster, link, connection);
+      link.attach(connection, expires);
+    } catch (error) {
+      link.note((error as Error).message);
       throw error;
-    });
+    }
   } catch (error) {
     turnAway(connection, error);
     throw error;
   }
 }
 
-/** The link of the party whose certificate the dialling side has shown. */
-function callerOf(cluster: Cluster, socket: TLSSocket): Link {
+/** The link of the party whose certificate the dialling side has shown, and when that certificate expires. */
+function callerOf(cluster: Cluster, socket: TLSSocket): { readonly link: Link; readonly expires: Date } {
   const verdict = judge(socket, cluster.self, cluster.parties);
-  if (verdict.refusal === undefined) return cluster.link(verdict.party);
+  if (verdict.refusal === undefined) return { link: cluster.link(verdict.party), expires: verdict.expires };
   if (verdict.claimed !== undefined && verdict.claimed !== cluster.self) {
     const problem = `a connection in its name was refused: ${REFUSALS[verdict.refusal]}`;
     cluster.link(verdict.claimed).noteHearsay(problem);
@@ -87,14 +99,14 @@ function callerOf(cluster: Cluster, socket: TLSSocket): Link {
   throw refused(verdict.refusal);
 }
 
-async function welcomeParty(cluster: Cluster, link: Link, connection: Connection): Promise<void> {
+/** Exchanges hellos with the party that has dialled; afterwards `link` can have the connection. */
+async function meetCaller(cluster: Cluster, link: Link, connection: Connection): Promise<void> {
   const names = cluster.parties.map((party) => party.name);
   if (names.indexOf(link.peer) < names.indexOf(cluster.self)) throw refused('direction');
   const hello = await hearHello(cluster, link, connection);
   const refusal = link.meet(hello);
   if (refusal !== undefined) throw refused(refusal);
   sayHello(cluster, connection, link.introduction());
-  link.attach(connection);
 }
 
 async function hearHello(cluster: Cluster, link: Link, connection: Connection): Promise<Hello> {
@@ -140,7 +152,7 @@ function readHello(cluster: Cluster, link: Link, frame: Frame): Hello {
 function turnAway(connection: Connection, error: unknown): void {
   const refusal = error instanceof HandshakeError ? error.refusal : undefined;
   if (refusal === undefined) connection.end('the handshake failed');
-  else connection.end(REFUSALS[refusal], { kind: 'refusal', body: encodeRefusal(refusal) });
+  else connection.end(refusalOfPeer(refusal), { kind: 'refusal', body: encodeRefusal(refusal) });
 }
 
 const versionError = (peer: PartyName, version: number): MpcError =>

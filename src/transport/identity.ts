@@ -13,7 +13,10 @@ import type { PartyName } from '../core/errors.js';
 /** Spoken on every connection (RFC 7301), so that a server of another kind cannot be mistaken for a party. */
 export const APPLICATION_PROTOCOL = 'ecdsa-mpc';
 
-/** Why a connection is refused; the key travels in a `refusal` frame, the text is shown on both sides. */
+/**
+ * Why a connection is refused; the key travels in a `refusal` frame, the text is shown on both sides. Where it begins
+ * with the certificate, each side says whose that is.
+ */
 export const REFUSALS = {
   tls: 'not TLS 1.3 with the protocol of this program',
   'no-certificate': 'no certificate was shown',
@@ -24,7 +27,7 @@ export const REFUSALS = {
   untrusted: 'the certificate is not valid',
   'no-name': "none of the certificate's DNS names is a party of the cluster",
   'several-names': "the certificate's DNS names include several parties of the cluster",
-  self: "the certificate is this party's own",
+  self: 'the certificate is of the party that it was shown to',
   'other-party': 'the certificate is of another party',
   fingerprint: 'the certificate is not the one whose fingerprint cluster.json gives',
   direction: 'the other side should have waited to be dialled: the order of parties in cluster.json differs',
@@ -42,6 +45,16 @@ export function decodeRefusal(body: Uint8Array): Refusal | undefined {
   return Object.hasOwn(REFUSALS, text) ? (text as Refusal) : undefined;
 }
 
+/** How this party's user is told that it refuses a peer. */
+export const refusalOfPeer = (refusal: Refusal): string =>
+  REFUSALS[refusal].replace(/^the certificate/, 'its certificate');
+
+/** How this party's user is told that a peer refuses it, for a reason that this version may not know. */
+export function refusalByPeer(refusal: Refusal | undefined): string {
+  const reason = refusal === undefined ? 'for an unknown reason' : REFUSALS[refusal];
+  return `it refuses this party: ${reason.replace(/^the certificate/, "this party's certificate")}`;
+}
+
 export const encodeRefusal = (refusal: Refusal): Uint8Array => new Uint8Array(Buffer.from(refusal, 'latin1'));
 
 /** A party as far as its certificate is concerned. */
@@ -52,7 +65,8 @@ export interface Identity {
 }
 
 export type Verdict =
-  | { readonly party: PartyName; readonly refusal?: undefined }
+  /** `expires`: when the certificate does. */
+  | { readonly party: PartyName; readonly expires: Date; readonly refusal?: undefined }
   /** `claimed`: the name that a refused certificate bears. Anybody can make such a certificate. */
   | { readonly refusal: Refusal; readonly claimed?: PartyName };
 
@@ -89,7 +103,7 @@ export function judge(socket: TLSSocket, self: PartyName, parties: readonly Iden
     judgeNames(names, self) ??
     judgePin(certificate, parties.find((known) => known.name === party)?.fingerprint);
   if (refusal !== undefined) return { refusal, ...claim };
-  return { party: party as PartyName };
+  return { party: party as PartyName, expires: new Date(certificate.validTo) };
 }
 
 function judgeConnection(socket: TLSSocket): Refusal | undefined {

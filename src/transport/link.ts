@@ -11,7 +11,7 @@ import { MpcError, type PartyName } from '../core/errors.js';
 import type { Connection } from './connection.js';
 import type { Frame } from './frame.js';
 import { type Hello, INCARNATION_BYTES } from './hello.js';
-import { decodeRefusal, encodeRefusal, REFUSALS, type Refusal } from './identity.js';
+import { decodeRefusal, encodeRefusal, type Refusal, refusalByPeer, refusalOfPeer } from './identity.js';
 import type { TransportLimits } from './limits.js';
 import type { TransportLogger } from './log.js';
 import { Outbox } from './outbox.js';
@@ -24,6 +24,13 @@ export interface LinkEvents {
   lost(error: MpcError): void;
   /** The link went up or down, or a disagreement came to light. */
   changed(): void;
+}
+
+/** What is known of the connection that a link has at present. */
+interface Present {
+  readonly since: Date;
+  /** When the peer's certificate does. */
+  readonly expires: Date;
 }
 
 export class Link {
@@ -39,6 +46,7 @@ export class Link {
   /** Number of the last message received from the known incarnation. */
   #received = 0;
   #connection: Connection | undefined;
+  #present: Present | undefined;
   /** Set from the loss of the peer until its next connection: what `send` answers. */
   #lost: MpcError | undefined;
   #problem: string | undefined;
@@ -72,6 +80,11 @@ export class Link {
   /** Of the last ping that was answered. */
   get roundTripMillis(): number | undefined {
     return this.#roundTripMillis;
+  }
+
+  /** Since when the present connection is there, and when the certificate that the peer showed on it expires. */
+  get present(): Present | undefined {
+    return this.#present;
   }
 
   /** Set while the peer shows that no link can be, because it runs another version or another cluster. */
@@ -129,10 +142,15 @@ export class Link {
     return this.#outbox.resume(received) ? undefined : 'inconsistent';
   }
 
-  /** Uses `connection`, whose hellos have been exchanged, from now on and instead of any earlier one. */
-  attach(connection: Connection): void {
+  /**
+   * Uses `connection`, whose hellos have been exchanged, from now on and instead of any earlier one, but no longer than
+   * until the peer's certificate `expires`.
+   */
+  attach(connection: Connection, expires: Date): void {
     const previous = this.#connection;
     this.#connection = connection;
+    this.#present = { since: new Date(), expires };
+    this.#roundTripMillis = undefined;
     this.#lost = undefined;
     this.#problem = undefined;
     this.#disagreement = undefined;
@@ -155,11 +173,27 @@ export class Link {
   }
 
   /**
-   * Pings the peer, or closes a connection that has been silent for too long; called from time to time. When this
-   * process itself was `heldUp`, the silence was its own and counts from now.
+   * Gives the present connection up, so that another one is made, with what is unacknowledged on this one. Resolves
+   * when it is closed.
+   */
+  async remake(reason: string): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    connection.end(reason);
+    this.#detached(connection, reason);
+    await connection.closed;
+  }
+
+  /**
+   * Pings the peer, or closes a connection that has been silent for too long, or whose peer could not make it any
+   * more; called from time to time. When this process itself was `heldUp`, the silence was its own and counts from now.
    */
   tick(heldUp: boolean): void {
-    if (this.#connection === undefined) return;
+    if (this.#connection === undefined || this.#present === undefined) return;
+    if (Date.now() >= this.#present.expires.getTime()) {
+      this.#refuse(this.#connection, 'expired');
+      return;
+    }
     if (heldUp) this.#heardAt = performance.now();
     if (performance.now() - this.#heardAt > this.#limits.silentMillis) {
       this.#connection.destroy(`silent for ${this.#limits.silentMillis / 1000} s`);
@@ -178,8 +212,7 @@ export class Link {
   /** Says goodbye and drops the link for good. Resolves when its connection is closed. */
   async leave(error: MpcError): Promise<void> {
     clearTimeout(this.#goneTimer);
-    const connection = this.#connection;
-    this.#connection = undefined;
+    const connection = this.#release();
     this.#lost = error;
     this.#outbox.clear(error);
     connection?.end('this party has left', { kind: 'bye' });
@@ -225,8 +258,10 @@ export class Link {
   }
 
   #refuse(connection: Connection, refusal: Refusal): void {
-    this.#logger.warn({ peer: this.peer, reason: REFUSALS[refusal] }, 'connection refused');
-    connection.end(REFUSALS[refusal], { kind: 'refusal', body: encodeRefusal(refusal) });
+    const reason = refusalOfPeer(refusal);
+    this.#logger.warn({ peer: this.peer, reason }, 'connection refused');
+    connection.end(reason, { kind: 'refusal', body: encodeRefusal(refusal) });
+    this.#detached(connection, reason);
   }
 
   #refused(connection: Connection, refusal: Refusal | undefined): void {
@@ -244,10 +279,18 @@ export class Link {
     this.note('it has ended');
   }
 
+  /** Has no connection from now on; returns the one that it had. */
+  #release(): Connection | undefined {
+    const connection = this.#connection;
+    this.#connection = undefined;
+    this.#present = undefined;
+    this.#roundTripMillis = undefined;
+    return connection;
+  }
+
   #detached(connection: Connection, reason: string): void {
     if (connection !== this.#connection) return;
-    this.#connection = undefined;
-    this.#roundTripMillis = undefined;
+    this.#release();
     this.#problem = `connection lost: ${reason}`;
     this.#logger.warn({ peer: this.peer, reason }, 'link down');
     const left = this.#limits.goneMillis - (performance.now() - this.#heardAt);
@@ -275,8 +318,7 @@ export class Link {
       ...(hint === undefined ? {} : { hint }),
     });
     const wasUp = this.up;
-    this.#connection?.destroy(message);
-    this.#connection = undefined;
+    this.#release()?.destroy(message);
     clearTimeout(this.#goneTimer);
     this.#known = undefined;
     this.#received = 0;
@@ -328,7 +370,3 @@ export class Link {
     connection.write({ kind: 'ping', number: this.#ping.number });
   }
 }
-
-/** How a refusal by the peer is told on this side. */
-export const refusalByPeer = (refusal: Refusal | undefined): string =>
-  `it refuses this party: ${refusal === undefined ? 'for an unknown reason' : REFUSALS[refusal]}`;

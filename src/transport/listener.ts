@@ -75,6 +75,12 @@ export class Listener {
     });
   }
 
+  /** Answers with `tls` from now on; who has not been admitted yet has to come again. */
+  renew(tls: TlsOptions): void {
+    this.#server.setSecureContext(tls);
+    for (const key of [...this.#strangers.keys()]) this.#drop(key, 'this party has renewed its certificate');
+  }
+
   /** The port listened on. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port;

@@ -7,7 +7,14 @@
 import { constants } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
-import { createSecureContext, type TLSSocket } from 'node:tls';
+import {
+  type ConnectionOptions,
+  createSecureContext,
+  type SecureContext,
+  type SecureContextOptions,
+  type TLSSocket,
+  type TlsOptions,
+} from 'node:tls';
 import { invariant, MpcError, type PartyName, throwIfAborted } from '../core/errors.js';
 import type { Network, NetworkHandler } from '../rounds/network.js';
 import { Dialler } from './dialler.js';
@@ -20,16 +27,32 @@ import { StrangerLog, type TransportLogger } from './log.js';
 
 export interface TransportParty extends Identity, ListenAddress {}
 
-export interface TransportOptions {
-  readonly self: PartyName;
-  /** All parties in cluster order, this one included. */
-  readonly parties: readonly TransportParty[];
-  /** Certificate of the cluster's authority, own certificate (with its chain) and own key, PEM. */
+/** Certificate of the cluster's authority, own certificate (with its chain) and own key, PEM. */
+export interface TlsFiles {
   readonly ca: string | Buffer;
   readonly cert: string | Buffer;
   readonly key: string | Buffer;
+}
+
+export interface TransportOptions extends TlsFiles {
+  readonly self: PartyName;
+  /** All parties in cluster order, this one included. */
+  readonly parties: readonly TransportParty[];
   readonly logger: TransportLogger;
   readonly limits?: Partial<TransportLimits>;
+}
+
+/** The link to one peer, as it is now. */
+export interface PeerFacts {
+  readonly up: boolean;
+  /** What is known about why the link is not up. */
+  readonly problem: string | undefined;
+  /** To the peer and back, once measured on the present connection. */
+  readonly roundTripMillis: number | undefined;
+  /** Since when the present connection is there. */
+  readonly connectedSince: Date | undefined;
+  /** When the certificate that the peer showed on the present connection expires. */
+  readonly certificateExpires: Date | undefined;
 }
 
 export class TlsTransport implements Network {
@@ -64,15 +87,18 @@ export class TlsTransport implements Network {
     this.#strangers = new StrangerLog(logger);
     const peers = this.parties.filter((name) => name !== self);
     this.#links = new Map(peers.map((peer) => [peer, this.#makeLink(peer)]));
-    const tls = tlsOptions(options);
     const cluster: Cluster = { self, parties, link: (peer) => this.#link(peer) };
-    this.#listener = new Listener(tls, this.#limits, this.#strangers, (socket) =>
-      this.#arrived(cluster, socket),
-    );
-    this.#diallers = parties.slice(0, position).map((party) => {
-      const link = this.#link(party.name);
-      return new Dialler(link, party, tls, this.#limits, (socket) => greet(cluster, link, socket));
-    });
+    const { listener, diallers } = withTls(options, (listening, dialling) => ({
+      listener: new Listener(listening, this.#limits, this.#strangers, (socket) =>
+        this.#arrived(cluster, socket),
+      ),
+      diallers: parties.slice(0, position).map((party) => {
+        const link = this.#link(party.name);
+        return new Dialler(link, party, dialling, this.#limits, (socket) => greet(cluster, link, socket));
+      }),
+    }));
+    this.#listener = listener;
+    this.#diallers = diallers;
   }
 
   /**
@@ -98,14 +124,33 @@ export class TlsTransport implements Network {
 
   /** What is known about why each missing peer is missing. */
   get problems(): Readonly<Record<PartyName, string>> {
-    return Object.fromEntries(
-      this.missing.map((peer) => [peer, this.#link(peer).problem ?? 'no connection yet']),
-    );
+    return Object.fromEntries(this.missing.map((peer) => [peer, this.#link(peer).problem ?? NO_CONNECTION]));
   }
 
-  /** Milliseconds to `peer` and back, once measured on the present connection. */
-  roundTripMillis(peer: PartyName): number | undefined {
-    return this.#link(peer).roundTripMillis;
+  peerFacts(peer: PartyName): PeerFacts {
+    const { up, problem, roundTripMillis, present } = this.#link(peer);
+    return {
+      up,
+      problem: up ? undefined : (problem ?? NO_CONNECTION),
+      roundTripMillis,
+      connectedSince: present?.since,
+      certificateExpires: present?.expires,
+    };
+  }
+
+  /**
+   * Uses other `files` for every handshake from now on, in both roles, and makes the connections that are up anew with
+   * them; no message is lost, and no operation notices. Resolves when none is left that was made with the earlier files.
+   * Throws `CERTIFICATE`, with nothing changed, when TLS refuses the files; `INTERRUPTED` once this side closes.
+   */
+  async renew(files: TlsFiles): Promise<void> {
+    if (this.#closing !== undefined) throw closedError();
+    withTls(files, (listening, dialling) => {
+      this.#listener.renew(listening);
+      for (const dialler of this.#diallers) dialler.renew(dialling);
+    });
+    const links = [...this.#links.values()];
+    await Promise.all(links.map((link) => link.remake('made anew with a renewed certificate')));
   }
 
   /**
@@ -240,13 +285,17 @@ export class TlsTransport implements Network {
 }
 
 /**
- * The same for both roles. The peer's certificate is asked for and checked by OpenSSL against the cluster's CA
- * alone, and {@link judge} then acts on the result.
+ * What `use` makes of the options for listening and for dialling with `files`. The peer's certificate is asked for and
+ * checked by OpenSSL against the cluster's CA alone, and {@link judge} then acts on the result: the same for both roles.
+ *
+ * The key goes into OpenSSL's contexts and stays nowhere else: a server keeps the options that it was given, so it is
+ * given a copy, wiped when its context is made. Throws `CERTIFICATE` when TLS refuses the files, before `use` is called.
  */
-function tlsOptions({ ca, cert, key }: TransportOptions) {
-  const options = {
-    ca,
-    cert,
+function withTls<T>(files: TlsFiles, use: (listening: TlsOptions, dialling: ConnectionOptions) => T): T {
+  const key = Buffer.from(files.key);
+  const listening = {
+    ca: files.ca,
+    cert: files.cert,
     key,
     minVersion: 'TLSv1.3' as const,
     maxVersion: 'TLSv1.3' as const,
@@ -254,18 +303,32 @@ function tlsOptions({ ca, cert, key }: TransportOptions) {
     secureOptions: constants.SSL_OP_NO_TICKET,
     requestCert: true,
     rejectUnauthorized: false,
-    // Names are judged like everything else, and the same on both sides.
-    checkServerIdentity: () => undefined,
   };
   try {
-    createSecureContext(options);
+    const dialling = {
+      secureContext: contextOf(listening),
+      ALPNProtocols: listening.ALPNProtocols,
+      rejectUnauthorized: false,
+      // Names are judged like everything else, and the same on both sides.
+      checkServerIdentity: () => undefined,
+    };
+    return use(listening, dialling);
+  } finally {
+    key.fill(0);
+  }
+}
+
+function contextOf(options: SecureContextOptions): SecureContext {
+  try {
+    return createSecureContext(options);
   } catch (cause) {
     throw new MpcError('CERTIFICATE', 'the TLS certificate and key of this party cannot be used', {
       hint: 'run `ecdsa-mpc certs`, or check the files that cluster.json names',
       cause,
     });
   }
-  return options;
 }
+
+const NO_CONNECTION = 'no connection yet';
 
 const closedError = (): MpcError => new MpcError('INTERRUPTED', 'this party has closed its connections');

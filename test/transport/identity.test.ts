@@ -10,17 +10,21 @@ import {
   namesIn,
   REFUSALS,
   type Refusal,
+  refusalByPeer,
+  refusalOfPeer,
 } from '#src/transport/identity.js';
-import { TestAuthority } from '../support/certs.js';
+import { daysFromNow, TestAuthority } from '../support/certs.js';
 
 const PARTIES = [{ name: 'alice' }, { name: 'bob' }, { name: 'bob-2' }];
 
 let authority: TestAuthority;
 let bob: X509Certificate;
+/** Certificates count in seconds. */
+const expires = new Date(Math.floor(daysFromNow(9).getTime() / 1000) * 1000);
 
 before(async () => {
   authority = await TestAuthority.create();
-  bob = new X509Certificate((await authority.issue(['bob'])).cert);
+  bob = new X509Certificate((await authority.issue(['bob'], { notAfter: expires })).cert);
 });
 
 interface Seen {
@@ -43,8 +47,8 @@ const socketThat = (seen: Seen): TLSSocket =>
     authorizationError: seen.error ?? null,
   }) as unknown as TLSSocket;
 
-test('a good certificate names its party', () => {
-  assert.deepEqual(judge(socketThat({}), 'alice', PARTIES), { party: 'bob' });
+test('a good certificate names its party, and says how long', () => {
+  assert.deepEqual(judge(socketThat({}), 'alice', PARTIES), { party: 'bob', expires });
 });
 
 test('each doubt about the connection is a refusal of its own', () => {
@@ -70,8 +74,8 @@ test('a pin must match, whatever its colons and case', () => {
   const pinned = (fingerprint: string) =>
     judge(socketThat({}), 'alice', [{ name: 'alice' }, { name: 'bob', fingerprint }]);
   const pin = bob.fingerprint256;
-  assert.deepEqual(pinned(pin), { party: 'bob' });
-  assert.deepEqual(pinned(pin.replaceAll(':', '').toLowerCase()), { party: 'bob' });
+  for (const same of [pin, pin.replaceAll(':', '').toLowerCase()])
+    assert.deepEqual(pinned(same), { party: 'bob', expires });
   const altered = `${pin.slice(0, -1)}${pin.endsWith('0') ? '1' : '0'}`;
   for (const wrong of [altered, pin.slice(0, -3), '']) {
     assert.deepEqual(pinned(wrong), { refusal: 'fingerprint', claimed: 'bob' });
@@ -89,6 +93,14 @@ test('names are whole DNS names: no part, no wildcard, no address, no common nam
   for (const dns of [['bob.example.com'], ['xbob'], ['b*'], ['*'], ['bob, DNS:alice']]) {
     assert.deepEqual(await names(dns, 'bob'), [], dns[0]);
   }
+});
+
+test('each side is told whose certificate is refused', () => {
+  assert.equal(refusalOfPeer('expired'), 'its certificate has expired');
+  assert.equal(refusalByPeer('expired'), "it refuses this party: this party's certificate has expired");
+  assert.equal(refusalOfPeer('superseded'), REFUSALS.superseded);
+  assert.equal(refusalByPeer('superseded'), `it refuses this party: ${REFUSALS.superseded}`);
+  assert.equal(refusalByPeer(undefined), 'it refuses this party: for an unknown reason');
 });
 
 test('every refusal survives the wire, and unknown ones are undefined', () => {

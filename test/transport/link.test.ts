@@ -12,6 +12,7 @@ import { APPLICATION_PROTOCOL } from '#src/transport/identity.js';
 import { DEFAULT_LIMITS, MAX_MESSAGE_BYTES } from '#src/transport/limits.js';
 import { Link } from '#src/transport/link.js';
 import { TlsTransport } from '#src/transport/tls-transport.js';
+import { daysFromNow } from '../support/certs.js';
 import { TcpProxy } from '../support/proxy.js';
 import { closeAll, HOST, TestCluster, TestNode, texts } from './node.js';
 import { StuckSocket } from './stuck-socket.js';
@@ -106,7 +107,7 @@ test('many small and the largest messages, both ways at once, in order and once'
     assert.ok(Buffer.from(large).equals(node.received[small.length]?.bytes as Uint8Array));
     assert.equal(node.texts(peer).at(-1), 'end');
   }
-  await alice.until(() => alice.transport.roundTripMillis('bob') !== undefined);
+  await alice.until(() => alice.transport.peerFacts('bob').roundTripMillis !== undefined);
   await closeAll(alice, bob);
   await proxy.close();
 });
@@ -442,7 +443,7 @@ test('no more is handed to a full socket than it takes', async () => {
     resume: null,
   };
   assert.equal(link.meet(hello), undefined);
-  link.attach(new Connection(socket));
+  link.attach(new Connection(socket), daysFromNow(1));
   for (let count = 0; count < 100; count += 1) await link.send(new Uint8Array(400));
   await pause(10);
   assert.ok(socket.writableLength < 3 * 400 + 1000, `${socket.writableLength} bytes in the socket`);

@@ -15,6 +15,8 @@ import {
   encodeRefusal,
   REFUSALS,
   type Refusal,
+  refusalByPeer,
+  refusalOfPeer,
 } from '#src/transport/identity.js';
 import { type Credentials, daysFromNow, TestAuthority } from '../support/certs.js';
 import { closeAll, HOST, type NodeOptions, TestCluster, TestNode } from './node.js';
@@ -380,22 +382,22 @@ test('a wrong certificate is told on both sides, whichever side has it', TIMEOUT
     {
       change: { bob: { credentials: expired } },
       atAlice: `a connection in its name was refused: ${REFUSALS.expired}`,
-      atBob: `it refuses this party: ${REFUSALS.expired}`,
+      atBob: refusalByPeer('expired'),
     },
     {
       change: { alice: { credentials: aliceExpired } },
-      atAlice: `it refuses this party: ${REFUSALS.expired}`,
-      atBob: REFUSALS.expired,
+      atAlice: refusalByPeer('expired'),
+      atBob: refusalOfPeer('expired'),
     },
     {
       change: { alice: { credentials: cluster.credentials('charlie') } },
-      atAlice: `it refuses this party: ${REFUSALS['other-party']}`,
-      atBob: REFUSALS['other-party'],
+      atAlice: refusalByPeer('other-party'),
+      atBob: refusalOfPeer('other-party'),
     },
     {
       change: { bob: { credentials: await otherAuthority.issue(['bob']), ca: otherAuthority.cert } },
       atAlice: `a connection in its name was refused: ${REFUSALS['other-authority']}`,
-      atBob: REFUSALS['other-authority'],
+      atBob: refusalOfPeer('other-authority'),
     },
   ];
   for (const { change, atAlice, atBob } of cases) {
@@ -419,9 +421,7 @@ test('a pinned certificate: the one in the list and no other', TIMEOUT, async ()
   await closeAll(good, first);
   const strict = await TestNode.start(moved, 'alice', { parties: withPin(pin) });
   const another = await TestNode.start(moved, 'bob', { credentials: await moved.authority.issue(['bob']) });
-  await another.until(
-    () => another.transport.problems.alice === `it refuses this party: ${REFUSALS.fingerprint}`,
-  );
+  await another.until(() => another.transport.problems.alice === refusalByPeer('fingerprint'));
   await closeAll(strict, another);
 });
 
