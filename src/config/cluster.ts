@@ -10,6 +10,7 @@ import type { CurveName } from '../curve/curve.js';
 import { displayPath, readText } from '../files/files.js';
 import type { SecurityBits } from '../math/params.js';
 import type { Multiplication } from '../multiplication/multiplication.js';
+import { type Fault, type FileWords, faultyFile, parseFields, parseJson, rule, show } from './json-file.js';
 
 export interface ClusterParty {
   readonly name: PartyName;
@@ -39,9 +40,6 @@ export interface ClusterConfig {
   /** Whether the file gave a policy. */
   readonly policyGiven: boolean;
 }
-
-/** A check with a message and what to do about it. */
-const rule = (error: string, hint: string) => ({ error, params: { hint } });
 
 const nameField = z
   .string()
@@ -125,69 +123,18 @@ const fileSchema = z.strictObject({
   policy: z.unknown().optional(),
 });
 
-/** A fault of the file, its field first, and what to do about it. */
-interface Fault {
-  readonly what: string;
-  readonly hint: string;
-}
-
-/** `parties[2].address` of `['parties', 2, 'address']`. */
-const fieldName = (path: readonly PropertyKey[]): string =>
-  path.reduce<string>(
-    (name, key) =>
-      typeof key === 'number' ? `${name}[${key}]` : name === '' ? String(key) : `${name}.${String(key)}`,
-    '',
-  );
-
-/** A short rendering of a value of the file. */
-function show(value: unknown): string {
-  const text = jsonOf(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
-}
-
-/** JSON of what was read from JSON: JSON.parse reads deeper nesting than JSON.stringify can write. */
-function jsonOf(value: unknown): string {
-  try {
-    return JSON.stringify(value) ?? 'nothing';
-  } catch {
-    return 'nested too deeply';
-  }
-}
-
-/** The issue of zod in the words of a cluster file. */
-function describeIssue(issue: z.core.$ZodIssue): Fault {
-  const field = fieldName(issue.path) || 'the file';
-  switch (issue.code) {
-    case 'unrecognized_keys': {
-      const known = issue.path.length === 0 ? fileSchema : partySchema;
-      return {
-        what: `${fieldName([...issue.path, issue.keys[0] ?? ''])} is not a known field`,
-        hint: `remove it; the fields here are ${Object.keys(known.shape).join(', ')}`,
-      };
-    }
-    case 'invalid_type':
-      return issue.input === undefined
-        ? { what: `${field} is missing`, hint: 'add it' }
-        : { what: `${field} is ${show(issue.input)}`, hint: `make it a JSON ${issue.expected}` };
-    case 'invalid_value':
-      return {
-        what: `${field} is ${show(issue.input)}`,
-        hint: `use ${issue.values.map((value) => JSON.stringify(value)).join(' or ')}`,
-      };
-    case 'too_small':
-    case 'too_big':
-      return issue.origin === 'array'
-        ? {
-            what: `${field} has ${(issue.input as unknown[]).length}`,
-            hint: `list 2 to ${MAX_PARTIES} parties`,
-          }
-        : { what: `${field} is empty`, hint: 'name a file' };
-    case 'custom':
-      return { what: `${field} ${show(issue.input)} ${issue.message}`, hint: String(issue.params?.hint) };
-    default:
-      return { what: `${field}: ${issue.message}`, hint: 'see the configuration section of README.md' };
-  }
-}
+/** What only a cluster file has: lists of parties, and files that are named. */
+const words: FileWords = {
+  fieldsAt: (path) => Object.keys((path.length === 0 ? fileSchema : partySchema).shape),
+  size: (field, { origin, input }) =>
+    origin === 'array'
+      ? {
+          what: `${field} has ${(input as unknown[]).length}`,
+          hint: `list 2 to ${MAX_PARTIES} parties`,
+        }
+      : { what: `${field} is empty`, hint: 'name a file' },
+  documentation: 'the configuration section of README.md',
+};
 
 /** The first value that stands twice in `values`, which are [field, value] pairs. */
 function duplicate(values: readonly (readonly [string, string])[]): Fault | undefined {
@@ -225,21 +172,6 @@ function crossCheck(file: z.output<typeof fileSchema>): Fault | undefined {
   return undefined;
 }
 
-/** The JSON value of `text`; throws `CONFIG` that says in which line it stops being JSON. */
-function parseJson(text: string, shown: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    const message = String(error instanceof Error ? error.message : error).replace(/\s+/g, ' ');
-    const position = /at position (\d+)/.exec(message)?.[1];
-    const line = position === undefined ? undefined : text.slice(0, Number(position)).split('\n').length;
-    throw new MpcError('CONFIG', `${shown}${line === undefined ? '' : `:${line}`}: not valid JSON`, {
-      hint: `correct it there (${message})`,
-      cause: error,
-    });
-  }
-}
-
 /** The policy in force; throws `CONFIG`. */
 function readPolicy(json: unknown, names: readonly PartyName[], shown: string): Policy {
   if (json === undefined) return allOf(names);
@@ -250,21 +182,6 @@ function readPolicy(json: unknown, names: readonly PartyName[], shown: string): 
     throw new MpcError('CONFIG', `${shown}: ${error.message}`, {
       ...(error.hint === undefined ? {} : { hint: error.hint }),
       cause: error,
-    });
-  }
-}
-
-const faultyFile = (shown: string, { what, hint }: Fault): MpcError =>
-  new MpcError('CONFIG', `${shown}: ${what}`, { hint });
-
-/** zod's verdict; it throws on some values that no field has, such as an object for a list whose length is no number. */
-function parseFile(json: unknown, shown: string) {
-  try {
-    return fileSchema.safeParse(json, { reportInput: true });
-  } catch (cause) {
-    throw new MpcError('CONFIG', `${shown}: a field is of the wrong kind`, {
-      hint: 'compare it with the configuration section of README.md',
-      cause,
     });
   }
 }
@@ -282,11 +199,9 @@ export function loadCluster(path: string, overrides: ClusterOverrides = {}): Clu
   const absolute = resolve(path);
   const shown = displayPath(absolute);
   const text = readText(absolute, { hint: 'name the cluster file with --config' });
-  const parsed = parseFile(parseJson(text, shown), shown);
-  if (!parsed.success) throw faultyFile(shown, describeIssue(parsed.error.issues[0]!));
-  const fault = crossCheck(parsed.data);
+  const file = parseFields(fileSchema, parseJson(text, shown), shown, words);
+  const fault = crossCheck(file);
   if (fault !== undefined) throw faultyFile(shown, fault);
-  const file = parsed.data;
   const fromFile = (name: string): string => resolve(dirname(absolute), name);
   return {
     path: absolute,
