@@ -50,6 +50,12 @@ export class Point {
     return this.#value.x;
   }
 
+  /** The affine y-coordinate. Throws `BUG` on the identity. */
+  get y(): bigint {
+    invariant(!this.isIdentity, 'the identity has no coordinates');
+    return this.#value.y;
+  }
+
   add(other: Point): Point {
     return this.#with(this.#value.add(this.#operand(other)));
   }

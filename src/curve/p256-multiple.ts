@@ -15,6 +15,7 @@ import { bigintToBytes, bytesToBigint } from '../core/bytes.js';
 type P256Point = WeierstrassPoint<bigint>;
 
 const { Fp } = p256.Point;
+const ONE = Uint8Array.of(1);
 const { a, b, n: q } = p256.Point.CURVE();
 
 /** k_i·P_i for 0 ≤ k_i < q, with affine coordinates: two inversions for all of them together. */
@@ -24,28 +25,30 @@ export function p256Multiples(points: readonly P256Point[], scalars: readonly bi
     Fp,
     affine.map(({ y }) => Fp.add(y, y)),
   );
-  return affine.map((P, i) => multiple(P, scalars[i]!, inverses[i]));
+  const ecdh = createECDH('prime256v1');
+  try {
+    return affine.map((P, i) => multiple(ecdh, P, scalars[i]!, inverses[i]));
+  } finally {
+    // The object lives until it is collected, and must not keep the last scalar.
+    ecdh.setPrivateKey(ONE);
+  }
 }
 
 /** k·P, by the inverse of 2·y(P). */
-function multiple(P: P256Point, k: bigint, inverse: bigint | undefined): P256Point {
+function multiple(ecdh: ECDH, P: P256Point, k: bigint, inverse: bigint | undefined): P256Point {
   if (P.is0() || inverse === undefined || k === 0n) return p256.Point.ZERO;
   // The only other k for which k or k + 1 is no private key.
   if (k === q - 1n) return P.negate();
   const { x } = P.toAffine();
-  const [x1, x2] = xOfMultiples(P.toBytes(false), k);
+  const encoded = P.toBytes(false);
+  const x1 = xOfMultiple(ecdh, encoded, k);
+  const x2 = xOfMultiple(ecdh, encoded, k + 1n);
   const difference = x - x1;
   const numerator = 2n * b + (a + x * x1) * (x + x1) - x2 * Fp.create(difference * difference);
   return p256.Point.fromAffine({ x: x1, y: Fp.mul(Fp.create(numerator), inverse) });
 }
 
-/** The x-coordinates of k·P and (k + 1)·P, for 0 < k < q − 1. */
-function xOfMultiples(encoded: Uint8Array, k: bigint): [bigint, bigint] {
-  // A fresh object for each multiple: one kept for later would keep the last secret with it.
-  const ecdh = createECDH('prime256v1');
-  return [xOfMultiple(ecdh, encoded, k), xOfMultiple(ecdh, encoded, k + 1n)];
-}
-
+/** The x-coordinate of k·P, for 0 < k < q. */
 function xOfMultiple(ecdh: ECDH, encoded: Uint8Array, k: bigint): bigint {
   const scalar = bigintToBytes(k, 32);
   try {

@@ -11,7 +11,7 @@
 import { bytesToBigint, concatBytes, type Random } from '../core/bytes.js';
 import { hash } from '../core/transcript.js';
 import { type Curve, curveByName, POINT_BYTES, type Point, SCALAR_BYTES } from '../curve/curve.js';
-import { hashToCurve, suiteOf } from '../curve/hash-to-curve.js';
+import { type HashInput, hashToCurve, suiteOf } from '../curve/hash-to-curve.js';
 import { type OtContext, otFields } from './ot-context.js';
 
 /** Base transfers of an ordered pair. */
@@ -32,15 +32,15 @@ export const bitOf = (bits: Uint8Array, i: number): number => (bits[i >> 3]! >>>
 const item = (bytes: Uint8Array, i: number, length: number): Uint8Array =>
   bytes.subarray(i * length, (i + 1) * length);
 
-/** Hc(bit; i, p): the bit is the last character of the domain separation tag's first part. */
-function maskPoint(ctx: OtContext, curve: Curve, bit: number, i: number, p: Uint8Array): Point {
+/** What Hc(bit; i, p) hashes: the bit is the last character of the domain separation tag's first part. */
+function maskInput(ctx: OtContext, curve: Curve, bit: number, i: number, p: Uint8Array): HashInput {
   const message = hash('base ot point', [...otFields(ctx), BigInt(i), p]);
-  const tag = concatBytes(
+  const dst = concatBytes(
     text.encode('ecdsa-mpc/v1/base ot '),
     Uint8Array.of(0x30 + bit),
     text.encode(` with ${suiteOf(curve)}`),
   );
-  return hashToCurve(curve, message, tag);
+  return { message, dst };
 }
 
 /** k_{i,x} = H("base ot"; i, x, p_{i,0}, p_{i,1}, A_i, the point that both sides can compute). */
@@ -72,13 +72,18 @@ export function choose(ctx: OtContext, random: Random) {
   const delta = random(DELTA_BYTES);
   const b = new Uint8Array(BASE_TRANSFERS * SCALAR_BYTES);
   const others: Uint8Array[] = [];
-  const masked = Array.from({ length: BASE_TRANSFERS }, (_, i) => {
+  const chosen = Array.from({ length: BASE_TRANSFERS }, (_, i) => {
     const b_i = curve.randomScalar(random);
     b.set(curve.scalarBytes(b_i), i * SCALAR_BYTES);
-    const other = curve.multiplyBase(curve.randomScalar(random)).toBytes();
-    others.push(other);
-    return curve.multiplyBase(b_i).subtract(maskPoint(ctx, curve, bitOf(delta, i), i, other));
+    others.push(curve.multiplyBase(curve.randomScalar(random)).toBytes());
+    return curve.multiplyBase(b_i);
   });
+  const masks = hashToCurve(
+    curve,
+    others.map((other, i) => maskInput(ctx, curve, bitOf(delta, i), i, other)),
+    { secret: true },
+  );
+  const masked = chosen.map((point, i) => point.subtract(masks[i]!));
 
   const points = new Uint8Array(CHOICE_POINTS_BYTES);
   for (const [i, point] of curve.normalized(masked).entries()) {
@@ -101,14 +106,8 @@ export function choose(ctx: OtContext, random: Random) {
  */
 export function transfer(ctx: OtContext, points: Uint8Array, random: Random) {
   const curve = curveByName(ctx.curve);
-  const bases: Point[] = [];
-  for (let k = 0; k < 2 * BASE_TRANSFERS; k += 1) {
-    const [i, x] = [k >> 1, k & 1];
-    const p = curve.point(item(points, k, POINT_BYTES));
-    const base = p?.add(maskPoint(ctx, curve, x, i, item(points, 2 * i + 1 - x, POINT_BYTES)));
-    if (base === undefined || base.isIdentity) return undefined;
-    bases.push(base);
-  }
+  const bases = basesOf(ctx, curve, points);
+  if (bases === undefined) return undefined;
 
   const a = Array.from({ length: BASE_TRANSFERS }, () => curve.randomScalar(random));
   const A = concatBytes(...a.map((a_i) => curve.multiplyBase(a_i).toBytes()));
@@ -124,6 +123,21 @@ export function transfer(ctx: OtContext, points: Uint8Array, random: Random) {
     key.fill(0);
   }
   return { A, keys };
+}
+
+/** p_{i,x} + Hc(x; i, p_{i,1−x}) of all i and x; `undefined`: something is no point, or the sum is the identity. */
+function basesOf(ctx: OtContext, curve: Curve, points: Uint8Array): Point[] | undefined {
+  const decoded: Point[] = [];
+  const inputs: HashInput[] = [];
+  for (let k = 0; k < 2 * BASE_TRANSFERS; k += 1) {
+    const p = curve.point(item(points, k, POINT_BYTES));
+    if (p === undefined) return undefined;
+    decoded.push(p);
+    inputs.push(maskInput(ctx, curve, k & 1, k >> 1, item(points, k ^ 1, POINT_BYTES)));
+  }
+  const masks = hashToCurve(curve, inputs, { secret: false });
+  const bases = decoded.map((p, k) => p.add(masks[k]!));
+  return bases.some((base) => base.isIdentity) ? undefined : bases;
 }
 
 /** S: the k_{i,Δ_i}, from R's answer to its points. `undefined`: something in the answer is no point. */

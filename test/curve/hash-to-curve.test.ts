@@ -1,9 +1,12 @@
-// RFC 9380, appendices J.1.1 (P256_XMD:SHA-256_SSWU_RO_) and J.8.1 (secp256k1_XMD:SHA-256_SSWU_RO_).
+// RFC 9380: appendices J.1.1 (P256_XMD:SHA-256_SSWU_RO_) and J.8.1 (secp256k1_XMD:SHA-256_SSWU_RO_), and noble.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { p256, p256_hasher } from '@noble/curves/nist.js';
+import { secp256k1, secp256k1_hasher } from '@noble/curves/secp256k1.js';
+import * as fc from 'fast-check';
 import { toHex } from '#src/core/bytes.js';
 import { type CurveName, curveByName } from '#src/curve/curve.js';
-import { hashToCurve, suiteOf } from '#src/curve/hash-to-curve.js';
+import { hashToCurve, mapToCurve, suiteOf } from '#src/curve/hash-to-curve.js';
 
 type Vector = readonly [message: string, x: string, y: string];
 
@@ -46,23 +49,87 @@ const VECTORS: Readonly<Record<CurveName, readonly Vector[]>> = {
 
 const text = new TextEncoder();
 
+const REFERENCE = {
+  'P-256': { hasher: p256_hasher, Fp: p256.Point.Fp, Z: -10n },
+  secp256k1: { hasher: secp256k1_hasher, Fp: secp256k1.Point.Fp, Z: -11n },
+};
+
 for (const name of ['P-256', 'secp256k1'] as const) {
   const curve = curveByName(name);
+  const { hasher, Fp, Z } = REFERENCE[name];
 
   test(`${name}: the vectors of RFC 9380`, () => {
     const dst = text.encode(`QUUX-V01-CS02-with-${suiteOf(curve)}`);
-    for (const [message, x, y] of VECTORS[name]) {
-      const point = hashToCurve(curve, text.encode(message), dst);
-      assert.equal(point.curve, curve);
-      assert.equal(toHex(point.toUncompressed()), `04${x}${y}`, message);
+    const inputs = VECTORS[name].map(([message]) => ({ message: text.encode(message), dst }));
+    for (const secret of [false, true]) {
+      const points = hashToCurve(curve, inputs, { secret });
+      assert.deepEqual(
+        points.map((point) => toHex(point.toUncompressed())),
+        VECTORS[name].map(([, x, y]) => `04${x}${y}`),
+      );
+      assert.ok(points.every((point) => point.curve === curve));
+    }
+    assert.deepEqual(hashToCurve(curve, [], { secret: false }), []);
+  });
+
+  test(`${name}: whatever is hashed, by whatever tag, noble hashes it to the same point`, () => {
+    const input = fc.record({
+      message: fc.uint8Array({ maxLength: 200 }),
+      dst: fc.uint8Array({ minLength: 1, maxLength: 255 }),
+    });
+    const inputs = fc.array(input, { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(inputs, fc.boolean(), (hashed, secret) => {
+        const expected = hashed.map(({ message, dst }) =>
+          hasher.hashToCurve(message, { DST: dst }).toHex(true),
+        );
+        assert.deepEqual(
+          hashToCurve(curve, hashed, { secret }).map((point) => toHex(point.toBytes())),
+          expected,
+        );
+      }),
+      { numRuns: 40 },
+    );
+  });
+
+  test(`${name}: noble maps every element of the field to the same point, the exceptions among them`, () => {
+    // Those whose denominator is 0: u = 0, and Z·u² = −1 where that has a solution.
+    const square = Fp.inv(Fp.create(-Z));
+    const exceptional = Fp.eql(Fp.pow(square, (Fp.ORDER - 1n) / 2n), Fp.ONE) ? [Fp.sqrt(square)] : [];
+    const edges = [
+      0n,
+      1n,
+      2n,
+      Fp.ORDER - 1n,
+      Fp.ORDER - 2n,
+      ...exceptional,
+      ...exceptional.map((u) => Fp.neg(u)),
+    ];
+    const us = [...edges, ...fc.sample(fc.bigInt({ min: 0n, max: Fp.ORDER - 1n }), 60)];
+    const expected = us.map((u) => {
+      const { x, y } = hasher.mapToCurve(u as unknown as bigint[]); // typed for extension fields
+      return [x, y];
+    });
+    for (const secret of [false, true]) {
+      const points = mapToCurve(curve, us, { secret });
+      assert.deepEqual(
+        points.map(({ x, y }) => [x, y]),
+        expected,
+      );
     }
   });
 
   test(`${name}: another tag gives another point`, () => {
-    const [first, second] = ['a', 'b'].map((dst) => hashToCurve(curve, text.encode('m'), text.encode(dst)));
+    const inputs = ['a', 'b'].map((dst) => ({ message: text.encode('m'), dst: text.encode(dst) }));
+    const [first, second] = hashToCurve(curve, inputs, { secret: false });
     assert.ok(!first!.equals(second!));
   });
 }
+
+test('a tag that the suites do not allow is refused', () => {
+  const input = { message: new Uint8Array(1), dst: new Uint8Array(256) };
+  assert.throws(() => hashToCurve(curveByName('P-256'), [input], { secret: false }), { code: 'BUG' });
+});
 
 test('the suites are those of random oracles, named by curve', () => {
   assert.equal(suiteOf(curveByName('P-256')), 'P256_XMD:SHA-256_SSWU_RO_');

@@ -45,7 +45,8 @@ const fieldsOf = ({ sid, step, curve, receiver, sender }: OtContext) => [sid, st
 function hashed(ctx: OtContext, x: number, i: number, p: Uint8Array): Point {
   const curve = curveByName(ctx.curve);
   const tag = new TextEncoder().encode(`ecdsa-mpc/v1/base ot ${x} with ${suiteOf(curve)}`);
-  return hashToCurve(curve, hash('base ot point', [...fieldsOf(ctx), BigInt(i), p]), tag);
+  const message = hash('base ot point', [...fieldsOf(ctx), BigInt(i), p]);
+  return hashToCurve(curve, [{ message, dst: tag }], { secret: false })[0]!;
 }
 
 for (const name of CURVES) {
