@@ -12,12 +12,13 @@ import { randomBytes } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
 import { MpcError } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
+import { displayPath } from '../files/files.js';
 import { engineName } from '../math/modpow.js';
 import { type Aborting, anyOf } from '../rounds/abort-signal.js';
 import { Mailbox, type MailboxOptions } from '../rounds/mailbox.js';
 import type { Compute } from '../rounds/run.js';
 import type { TransportLogger } from '../transport/log.js';
-import { TlsTransport } from '../transport/tls-transport.js';
+import { type PeerFacts, TlsTransport } from '../transport/tls-transport.js';
 import { WorkerPool } from '../work/pool.js';
 import type { EventSink } from './events.js';
 import type { Resources } from './operations.js';
@@ -76,6 +77,13 @@ export interface Party {
    * who connects needs none.
    */
   hear(handler: PeerHandler): void;
+  /** The link to `peer`, as it is now. */
+  peerFacts(peer: PartyName): PeerFacts;
+  /**
+   * Reads the files of this party's identity again, and makes all links anew with them, which no operation notices.
+   * Throws `CERTIFICATE`, with nothing changed, when they cannot be used, or the CA is another.
+   */
+  renew(): Promise<void>;
   /** As {@link Mailbox.sendLetter}. */
   sendLetter(to: PartyName, subject: string, body: Uint8Array): Promise<void>;
 }
@@ -139,6 +147,8 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
       hear(given) {
         handler = given;
       },
+      peerFacts: (peer) => transport.peerFacts(peer),
+      renew: async () => transport.renew(renewed(options, identity)),
       sendLetter: (...letter) => mailbox.sendLetter(...letter),
     });
     closingMillis = CLOSE_AFTER_SUCCESS_MILLIS;
@@ -173,6 +183,19 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
 
 function transportOptions({ cluster, self, logger }: PartyOptions, { ca, cert, key }: Identity) {
   return { self, parties: cluster.parties, ca, cert, key, logger };
+}
+
+/** The identity as its files are now. Every session is bound to the CA, which therefore stays. */
+function renewed({ cluster, self }: PartyOptions, { caFingerprint }: Identity): Identity {
+  const identity = loadIdentity(cluster, self);
+  if (identity.caFingerprint === caFingerprint) return identity;
+  throw new MpcError(
+    'CERTIFICATE',
+    `${displayPath(cluster.caCertPath)} is not the CA that this party began with`,
+    {
+      hint: 'start every party anew to change the CA, or put the earlier certificate back',
+    },
+  );
 }
 
 async function connect(

@@ -2,8 +2,10 @@
 // outside of sessions, and operations at once that each end in their own way.
 import assert from 'node:assert/strict';
 import { EventEmitter, getEventListeners, once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { makeCertificates } from '#src/config/certs.js';
 import { loadCluster } from '#src/config/cluster.js';
 import { MpcError, type PartyName } from '#src/core/errors.js';
 import { curveByName } from '#src/curve/curve.js';
@@ -101,6 +103,27 @@ describe('two parties that stay up', async () => {
     assert.match(errors[1]!.message, /^the operation took longer than 1ms: not heard from bob/);
     assert.deepEqual(new Set(await Promise.all(together)), new Set([undefined]));
     assert.equal(listening(), before, 'ended operations still listen');
+  });
+
+  test('make their links anew with a renewed certificate, by the same CA only', async () => {
+    const linkAtBob = () => bob.party!.peerFacts('alice');
+    const before = linkAtBob();
+    assert.ok(before.up && before.certificateExpires);
+    rmSync(join(cwd, 'certs/alice-cert.pem'));
+    rmSync(join(cwd, 'certs/alice-key.pem'));
+    await assert.rejects(alice.party!.renew(), { code: 'CERTIFICATE' });
+    assert.deepEqual(linkAtBob().connectedSince, before.connectedSince);
+    await makeCertificates(cluster);
+    bob.heard.length = 0;
+    await alice.party!.renew();
+    await bob.hears('alice is up');
+    assert.notDeepEqual(linkAtBob().connectedSince, before.connectedSince);
+    await Promise.all([alice.operation('renewed'), bob.operation('renewed')]);
+
+    rmSync(join(cwd, 'certs'), { recursive: true });
+    await makeCertificates(cluster);
+    await assert.rejects(alice.party!.renew(), { code: 'CERTIFICATE', message: /is not the CA that/ });
+    await Promise.all([alice.operation('still up'), bob.operation('still up')]);
   });
 
   test('hear that one is gone', async () => {
