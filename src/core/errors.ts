@@ -14,7 +14,7 @@ export type PartyName = string;
 export const ERROR_CODES = {
   BUG: { exit: 1, meaning: 'a bug in this program' },
   USAGE: { exit: 2, meaning: 'the command line is at fault' },
-  CONFIG: { exit: 2, meaning: 'cluster.json is at fault' },
+  CONFIG: { exit: 2, meaning: 'cluster.json or settings.json is at fault' },
   CERTIFICATE: { exit: 2, meaning: 'a certificate or TLS key is missing, expired or does not match' },
   FILE: { exit: 2, meaning: 'a file cannot be read or written' },
   PORT: { exit: 2, meaning: 'this party’s address cannot be listened on' },

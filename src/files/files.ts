@@ -258,6 +258,26 @@ export function setAside(path: string, kept: string): boolean {
   }
 }
 
+/** Whether a plain file stands at `path`, or where a link there leads to, as far as this user can see. */
+export function isPlainFile(path: string): boolean {
+  try {
+    return fs.statSync(path).isFile();
+  } catch {
+    return false;
+  }
+}
+
+/** Throws `FILE` unless this user may run the program at `path`. */
+export function checkProgram(path: string): void {
+  if (!isPlainFile(path))
+    throw new MpcError('FILE', `${displayPath(path)} is not a file`, { hint: 'name a program' });
+  try {
+    fs.accessSync(path, fs.constants.X_OK);
+  } catch (error) {
+    throw fileError(path, error, 'FILE', `run: chmod u+x ${displayPath(path)}`);
+  }
+}
+
 /** Throws `FILE` unless files can be created in `folder`. */
 export function checkWritable(folder: string): void {
   try {

@@ -3,12 +3,17 @@
  * never more than expected; and erased as well as a program can.
  */
 import * as fs from 'node:fs';
-import { dirname } from 'node:path';
+import { dirname, resolve } from 'node:path';
 import { MpcError } from '../core/errors.js';
 import { displayPath, fileError, readBounded, syncFolder } from './files.js';
 
 /** Permissions of the others and of the group: none may be given. Systems without such modes show none. */
 const OTHERS = process.platform === 'win32' ? 0 : 0o077;
+
+/** Permission of the others and of the group to write. */
+const WRITERS = process.platform === 'win32' ? 0 : 0o022;
+/** In a folder that all may write to, such as /tmp: each may rename and remove what is theirs, only. */
+const STICKY = 0o1000;
 
 const isOpen = (stats: fs.Stats): boolean => (stats.mode & OTHERS) !== 0;
 
@@ -53,6 +58,45 @@ export function checkPrivateFile(path: string, hint: string): void {
   }
   if (!stats.isFile()) throw new MpcError('FILE', `${displayPath(path)} is not a plain file`, { hint });
   checkClosed(path, stats);
+}
+
+/**
+ * Throws `FILE` unless only this user and the administrator (root) decide what stands at `path`: neither the file nor
+ * a folder or symbolic link on the way to it may be another's, or written by others. For what is no secret, but is
+ * obeyed.
+ */
+export function checkUnalterable(path: string): void {
+  try {
+    // Fails for links that lead nowhere, or in a circle.
+    fs.realpathSync(path);
+    checkWay(resolve(path));
+  } catch (error) {
+    if (error instanceof MpcError) throw error;
+    throw fileError(path, error, 'FILE', 'check the name and who may read it');
+  }
+}
+
+function checkWay(path: string): void {
+  const stats = fs.lstatSync(path);
+  checkWriters(path, stats);
+  const folder = dirname(path);
+  if (stats.isSymbolicLink()) checkWay(resolve(fs.realpathSync(folder), fs.readlinkSync(path)));
+  if (folder !== path) checkWay(folder);
+}
+
+function checkWriters(path: string, stats: fs.Stats): void {
+  const shown = displayPath(path);
+  const user = process.getuid?.();
+  if (user !== undefined && stats.uid !== user && stats.uid !== 0)
+    throw new MpcError('FILE', `${shown} belongs to another user (id ${stats.uid}), who can change it`, {
+      hint: `run: chown ${user} ${shown}`,
+    });
+  // Whoever can write to the folder of a link could as well make another: its own mode means nothing.
+  if (stats.isSymbolicLink() || (stats.isDirectory() && (stats.mode & STICKY) !== 0)) return;
+  if ((stats.mode & WRITERS) !== 0)
+    throw new MpcError('FILE', `${shown} can be changed by other users`, {
+      hint: `run: chmod go-w ${shown}`,
+    });
 }
 
 /** Which socket a name stood for: another one of the same name is not the same. */
