@@ -1,5 +1,5 @@
 /**
- * The only modular exponentiation of the program.
+ * The only modular exponentiation of the program, but for powers of what is public (public-power.ts).
  *
  * BigInt exponentiation is slow and its time depends on its secrets. OpenSSL's constant-time routine is 7–10
  * times faster, and Node offers it for any odd modulus through the Diffie–Hellman class: with the modulus as

@@ -12,6 +12,7 @@ import { integerField, naturalField } from '../core/codec.js';
 import { invariant } from '../core/errors.js';
 import { challenge } from '../core/transcript.js';
 import { ELL, ELL_PRIME, EPSILON, type SecurityLevel } from '../math/params.js';
+import { publicPower } from '../math/public-power.js';
 import { sampleSigned, sampleUnit } from '../math/sample.js';
 import { encrypt } from '../paillier/cipher.js';
 import type { VerifiedPublicKey } from '../paillier/keys.js';
@@ -130,8 +131,8 @@ export function verify(ctx: ProofContext, statement: Statement, proof: Proof): b
 
   const e = challengeOf(ctx, statement, proof);
   return (
-    pedersen.commit(z1, z3) === (E * pedersen.pow(S, e)) % pedersen.N &&
-    pedersen.commit(z2, z4) === (F * pedersen.pow(T, e)) % pedersen.N &&
+    pedersen.commit(z1, z3) === (E * publicPower(S, e, pedersen.N)) % pedersen.N &&
+    pedersen.commit(z2, z4) === (F * publicPower(T, e, pedersen.N)) % pedersen.N &&
     (key.powSquare(C, z1) * encrypt(key, z2, w)) % key.NN === (A * key.powSquare(D, e)) % key.NN
   );
 }

@@ -11,6 +11,7 @@ import { integerField, naturalField } from '../core/codec.js';
 import { invariant } from '../core/errors.js';
 import { challenge } from '../core/transcript.js';
 import { ELL, EPSILON, type SecurityLevel } from '../math/params.js';
+import { publicPower } from '../math/public-power.js';
 import { sampleSigned, sampleUnit } from '../math/sample.js';
 import { encrypt } from '../paillier/cipher.js';
 import type { VerifiedPublicKey } from '../paillier/keys.js';
@@ -102,7 +103,7 @@ export function verify(ctx: ProofContext, statement: Statement, proof: Proof): b
 
   const e = challengeOf(ctx, statement, proof);
   return (
-    pedersen.commit(z1, z3) === (C * pedersen.pow(S, e)) % pedersen.N &&
+    pedersen.commit(z1, z3) === (C * publicPower(S, e, pedersen.N)) % pedersen.N &&
     encrypt(key, z1, z2) === (A * key.powSquare(K, e)) % key.NN
   );
 }

@@ -13,6 +13,7 @@ import { invariant } from '../core/errors.js';
 import { challenge } from '../core/transcript.js';
 import { isqrt } from '../math/modular.js';
 import { ELL, EPSILON, type SecurityLevel } from '../math/params.js';
+import { publicPower } from '../math/public-power.js';
 import { sampleSigned } from '../math/sample.js';
 import type { PaillierKey } from '../paillier/keys.js';
 import type { RingPedersen } from '../paillier/ring-pedersen.js';
@@ -135,8 +136,8 @@ export function verify(ctx: ProofContext, statement: Statement, proof: Proof): b
   const e = challengeOf(ctx, statement, proof);
   const times = (a: bigint, b: bigint) => (a * b) % pedersen.N;
   return (
-    pedersen.commit(z1, w1) === times(A, pedersen.pow(P, e)) &&
-    pedersen.commit(z2, w2) === times(B, pedersen.pow(Q, e)) &&
+    pedersen.commit(z1, w1) === times(A, publicPower(P, e, pedersen.N)) &&
+    pedersen.commit(z2, w2) === times(B, publicPower(Q, e, pedersen.N)) &&
     // Q^{z1} t^v = T·(s^{N_P} t^σ)^e with the powers of s and t on one side.
     times(pedersen.pow(Q, z1), pedersen.commit(-e * key.N, v - e * sigma)) === T
   );
