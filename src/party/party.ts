@@ -6,7 +6,6 @@ import type { Policy } from '../access/policy.js';
 import type { ClusterConfig } from '../config/cluster.js';
 import { clusterParty } from '../config/cluster.js';
 import { formatDuration } from '../config/duration.js';
-import type { Identity } from '../config/identity.js';
 import { loadIdentity } from '../config/identity.js';
 import { randomBytes } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
@@ -18,7 +17,7 @@ import { type Aborting, anyOf } from '../rounds/abort-signal.js';
 import { Mailbox, type MailboxOptions } from '../rounds/mailbox.js';
 import type { Compute } from '../rounds/run.js';
 import type { TransportLogger } from '../transport/log.js';
-import { type PeerFacts, TlsTransport } from '../transport/tls-transport.js';
+import { type PeerFacts, type TlsFiles, TlsTransport } from '../transport/tls-transport.js';
 import { WorkerPool } from '../work/pool.js';
 import type { EventSink } from './events.js';
 import type { Resources } from './operations.js';
@@ -108,7 +107,7 @@ const CLOSE_AFTER_FAILURE_MILLIS = 500;
  */
 export async function withParty<T>(options: PartyOptions, body: (party: Party) => Promise<T>): Promise<T> {
   const { cluster, self, emit, logger } = options;
-  const identity = loadIdentity(cluster, self);
+  const { transport, caFingerprint } = await startTransport(options);
   if (engineName() === 'bigint') {
     const reason = 'OpenSSL cannot do it here: slow, and not in constant time';
     logger.warn({ reason }, 'exponentiation falls back to BigInt');
@@ -119,7 +118,6 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
   const background = AbortSignal.any([options.signal, over.signal]);
   const pool = new WorkerPool();
   using primes = new PrimeStock(pool.compute, cluster.security, background);
-  const transport = await TlsTransport.start(transportOptions(options, identity));
   const abortedByPeer = new AbortController();
   let handler: PeerHandler | undefined;
   const mailbox = new Mailbox(transport, {
@@ -148,7 +146,7 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
         handler = given;
       },
       peerFacts: (peer) => transport.peerFacts(peer),
-      renew: async () => transport.renew(renewed(options, identity)),
+      renew: async () => transport.renew(renewed(options, caFingerprint)),
       sendLetter: (...letter) => mailbox.sendLetter(...letter),
     });
     closingMillis = CLOSE_AFTER_SUCCESS_MILLIS;
@@ -169,7 +167,7 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
     using time = deadline(options, limits);
     return await act({
       cluster,
-      authority: identity.caFingerprint,
+      authority: caFingerprint,
       curve,
       policy,
       multiplication: multiplicationOf(cluster, curve, primes.take),
@@ -181,12 +179,19 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
   }
 }
 
-function transportOptions({ cluster, self, logger }: PartyOptions, { ca, cert, key }: Identity) {
-  return { self, parties: cluster.parties, ca, cert, key, logger };
+/**
+ * The transport of this party, and the CA that it began with. A function that waits keeps whatever it has named: the key
+ * is named here and not in {@link withParty}, so that from then on OpenSSL alone has it.
+ */
+async function startTransport({ cluster, self, logger }: PartyOptions) {
+  const { caFingerprint, ca, cert, key } = loadIdentity(cluster, self);
+  const { parties } = cluster;
+  const transport = await TlsTransport.start({ self, parties, ca, cert, key, logger });
+  return { transport, caFingerprint };
 }
 
 /** The identity as its files are now. Every session is bound to the CA, which therefore stays. */
-function renewed({ cluster, self }: PartyOptions, { caFingerprint }: Identity): Identity {
+function renewed({ cluster, self }: PartyOptions, caFingerprint: string): TlsFiles {
   const identity = loadIdentity(cluster, self);
   if (identity.caFingerprint === caFingerprint) return identity;
   throw new MpcError(

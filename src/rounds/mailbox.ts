@@ -101,9 +101,9 @@ export class Mailbox {
   }
 
   /**
-   * Sends `to` a letter, with a body of at most `MAX_LETTER` bytes that the caller does not change afterwards. Resolves
-   * when the network has accepted it; nothing says whether anybody takes it. Rejects with `PEER_LEFT` when the peer is
-   * lost.
+   * Sends `to` a letter, with a body of at most `MAX_LETTER` bytes. Resolves when the network has accepted it: it waits
+   * there for a peer that has not come yet, however long, and nothing says whether anybody takes it. Rejects with
+   * `PEER_LEFT` when the peer is lost.
    */
   async sendLetter(to: PartyName, subject: string, body: Uint8Array): Promise<void> {
     await this.network.send(to, encodeFrame({ kind: 'letter', subject, body }));
