@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { encode } from '#src/core/codec.js';
-import { MpcError } from '#src/core/errors.js';
+import { ERROR_CODES, MpcError } from '#src/core/errors.js';
 import {
   decodeFrame,
   encodeFrame,
@@ -199,7 +199,7 @@ test('what is refused in another code than of disagreement ends the session, too
   assert('error' in ended);
   assert.equal(
     summary(ended.error),
-    'PEER_ABORTED [] alice aborted; it reports CONFIG: "cluster.json is at fault"',
+    `PEER_ABORTED [] alice aborted; it reports CONFIG: "${ERROR_CODES.CONFIG.meaning}"`,
   );
 });
 
