@@ -12,7 +12,7 @@ import {
 import { join } from 'node:path';
 import { after, test } from 'node:test';
 import { AUDIT_FILE, AuditLog } from '#src/audit/log.js';
-import { type AuditEvent, MAX_RECORD_BYTES, readRecord, startOf } from '#src/audit/record.js';
+import { type AuditEvent, MAX_RECORD_BYTES, readRecord, recordLine, startOf } from '#src/audit/record.js';
 import { MpcError } from '#src/core/errors.js';
 import {
   approved,
@@ -254,6 +254,27 @@ test('a record in another text than its own is refused', () => {
     putLog(folder, [text]);
     refused(folder, /line 1 is no record/);
   }
+});
+
+test('a record whose bytes are no text is refused, though they are read as what it says', () => {
+  const folder = newFolder();
+  const failed: AuditEvent = { event: 'failed', id: requestId(1), code: 'BUG', reason: 'a\ufffdb' };
+  const bytes = Buffer.from(textOf(writeLog(folder, 'alice', [opened('alice'), asksToSign(1), failed])));
+  const at = bytes.indexOf('\ufffd');
+  writeFileSync(
+    join(folder, AUDIT_FILE),
+    Buffer.concat([bytes.subarray(0, at), Buffer.of(0xff), bytes.subarray(at + 3)]),
+  );
+  refused(folder, /line 3 is no record/);
+});
+
+test('a record with a number left out is refused', () => {
+  const folder = newFolder();
+  const lines = writeLog(folder, 'alice', [opened('alice')]);
+  const { hash } = JSON.parse(lines[0]!);
+  const { line } = recordLine(asksToSign(1), { n: 2, hash }, new Date());
+  putLog(folder, [...lines, Buffer.from(line).toString()]);
+  refused(folder, /line 2 has number 3, and should have 2/);
 });
 
 test('a log that others can read, or that is a link or a folder, is refused', () => {
