@@ -30,6 +30,9 @@ const MAX_BITS = 10_000 - bitLength(MULTIPLIER);
 
 const ONE = Uint8Array.of(1);
 
+/** Of one word: what shows that a {@link FixedBase} computes as it should. */
+const SAMPLE_EXPONENT = (1n << 64n) / 3n;
+
 /** OpenSSL's arithmetic modulo `modulus`. The generator is never used, 2 is merely valid. */
 const openSslGroup = (modulus: Uint8Array): DiffieHellman => createDiffieHellman(modulus, 2);
 
@@ -131,6 +134,73 @@ const engine = new Engine();
  */
 export const modPow = (base: bigint, exponent: bigint, modulus: bigint): bigint =>
   engine.power(base, exponent, modulus);
+
+/** OpenSSL's arithmetic modulo `modulus`, with `generator` as the base of public keys. */
+const fixedBaseGroup = (modulus: Uint8Array, generator: Uint8Array): DiffieHellman =>
+  createDiffieHellman(modulus, generator);
+
+/**
+ * Powers of one base modulo one modulus, both public, for secret exponents: as fast as a modulus without a factor
+ * 3^323 allows, and as constant in time as {@link modPow}.
+ *
+ * With the base as generator, a power is the public key of the exponent, which OpenSSL never refuses to return. What
+ * the primality test of a new modulus takes, as long as one power or two, is paid once: keep the object for as long
+ * as powers of the base are needed. Between two powers it keeps nothing secret.
+ */
+export class FixedBase {
+  readonly base: bigint;
+  readonly modulus: bigint;
+  readonly #makeGroup: typeof fixedBaseGroup;
+  #group: DiffieHellman | 'unusable' | undefined;
+
+  constructor(base: bigint, modulus: bigint, makeGroup = fixedBaseGroup) {
+    this.base = base;
+    this.modulus = modulus;
+    this.#makeGroup = makeGroup;
+  }
+
+  /** base^exponent mod modulus, for exponent ≥ 0. */
+  power(exponent: bigint): bigint {
+    invariant(exponent >= 0n, 'FixedBase: a negative exponent');
+    if (exponent === 0n) return mod(1n, this.modulus);
+    this.#group ??= this.#usableGroup();
+    if (this.#group !== 'unusable') {
+      try {
+        return this.#compute(this.#group, exponent);
+      } catch {
+        // An OpenSSL that fails later than with the first power.
+      }
+    }
+    return modPow(this.base, exponent, this.modulus);
+  }
+
+  /** A group whose powers are those of {@link modPow}, as far as one can tell by a power. */
+  #usableGroup(): DiffieHellman | 'unusable' {
+    if (engineName() === 'bigint') return 'unusable';
+    try {
+      const group = this.#makeGroup(bigintToBytes(this.modulus), bigintToBytes(this.base));
+      const expected = modPow(this.base, SAMPLE_EXPONENT, this.modulus);
+      return this.#compute(group, SAMPLE_EXPONENT) === expected ? group : 'unusable';
+    } catch {
+      return 'unusable';
+    }
+  }
+
+  #compute(group: DiffieHellman, exponent: bigint): bigint {
+    const key = bigintToBytes(exponent);
+    try {
+      group.setPrivateKey(key);
+      const power = group.generateKeys();
+      const value = bytesToBigint(power);
+      power.fill(0);
+      return value;
+    } finally {
+      key.fill(0);
+      group.setPrivateKey(ONE);
+      group.setPublicKey(ONE);
+    }
+  }
+}
 
 /** What computes powers in this thread. `bigint` (slow, not constant time) is worth a warning to the user. */
 export const engineName = (): 'openssl' | 'bigint' => engine.name;

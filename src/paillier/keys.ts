@@ -7,7 +7,7 @@
 import { bigintToBytes, bitLength, bytesToBigint, concatBytes } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
 import { modPow } from '../math/modpow.js';
-import { crt, mod } from '../math/modular.js';
+import { crt, mod, modInverse } from '../math/modular.js';
 import type { SecurityLevel } from '../math/params.js';
 import { hasSmallFactor } from '../math/prime.js';
 
@@ -22,6 +22,13 @@ export interface PaillierKey {
   powSquare(base: bigint, exponent: bigint): bigint;
   /** ρ^N mod N², what hides the plaintext of a ciphertext. */
   nthPower(rho: bigint): bigint;
+}
+
+/** base^−1 mod N² for a unit: its inverse modulo N, which is quicker, lifted by one step of Newton's iteration. */
+function inverseSquare({ N, NN }: PaillierKey, base: bigint): bigint {
+  const inverse = modInverse(base, N);
+  invariant(inverse !== undefined, 'powSquare: negative power of a non-unit');
+  return mod(inverse * (2n - base * inverse), NN);
 }
 
 /** A peer's modulus that has the right size and shape; nothing is proved about it yet. */
@@ -48,6 +55,7 @@ export class PublicKey implements PaillierKey {
   }
 
   powSquare(base: bigint, exponent: bigint): bigint {
+    if (exponent < 0n) return this.powSquare(inverseSquare(this, base), -exponent);
     return modPow(base, exponent, this.NN);
   }
 
@@ -182,6 +190,8 @@ export class PrivateKey implements VerifiedPublicKey {
   }
 
   powSquare(base: bigint, exponent: bigint): bigint {
+    // Reduced by the group's order, a short negative exponent would be a long positive one.
+    if (exponent < 0n) return this.powSquare(inverseSquare(this, base), -exponent);
     return this.#combineSquare((factor) => factor.powSquare(base, exponent));
   }
 

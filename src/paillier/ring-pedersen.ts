@@ -6,6 +6,7 @@
  */
 import { bigintToBytes, bitLength, bytesToBigint, concatBytes, type Random } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
+import { FixedBase } from '../math/modpow.js';
 import { jacobi, mod, modInverse } from '../math/modular.js';
 import { sampleBelow, sampleUnit } from '../math/sample.js';
 import type { PaillierKey, PrivateKey } from './keys.js';
@@ -28,8 +29,9 @@ export class RingPedersenPublic implements RingPedersen {
   readonly key: PaillierKey;
   readonly s: bigint;
   readonly t: bigint;
-  /** s^−1 and t^−1, when first needed: half of all exponents are negative. */
-  #inverses: readonly [bigint, bigint] | undefined;
+  // Inverses, when first needed: half of all exponents are negative.
+  #sInverse: bigint | undefined;
+  #tInverse: bigint | undefined;
 
   protected constructor(key: PaillierKey, s: bigint, t: bigint) {
     this.key = key;
@@ -50,19 +52,23 @@ export class RingPedersenPublic implements RingPedersen {
   }
 
   commit(a: bigint, b: bigint): bigint {
-    const [sInverse, tInverse] = this.#inverted();
-    const left = a < 0n ? this.pow(sInverse, -a) : this.pow(this.s, a);
-    const right = b < 0n ? this.pow(tInverse, -b) : this.pow(this.t, b);
-    return mod(left * right, this.N);
+    return mod(this.#powerOfS(a) * this.powerOfT(b), this.N);
+  }
+
+  #powerOfS(a: bigint): bigint {
+    if (a >= 0n) return this.pow(this.s, a);
+    this.#sInverse ??= modInverse(this.s, this.N)!;
+    return this.pow(this.#sInverse, -a);
+  }
+
+  protected powerOfT(b: bigint): bigint {
+    if (b >= 0n) return this.pow(this.t, b);
+    this.#tInverse ??= modInverse(this.t, this.N)!;
+    return this.pow(this.#tInverse, -b);
   }
 
   pow(base: bigint, exponent: bigint): bigint {
     return this.key.pow(base, exponent);
-  }
-
-  #inverted(): readonly [bigint, bigint] {
-    this.#inverses ??= [modInverse(this.s, this.N)!, modInverse(this.t, this.N)!];
-    return this.#inverses;
   }
 }
 
@@ -73,9 +79,18 @@ export interface VerifiedRingPedersen extends RingPedersen {
 
 class ProvedRingPedersen extends RingPedersenPublic implements VerifiedRingPedersen {
   readonly verified = true;
+  // Such parameters are kept and used again, and most of a commitment is a power of t: its exponents are long.
+  readonly #t: FixedBase;
+  readonly #tInverse: FixedBase;
 
   constructor({ key, s, t }: RingPedersenPublic) {
     super(key, s, t);
+    this.#t = new FixedBase(t, key.N);
+    this.#tInverse = new FixedBase(modInverse(t, key.N)!, key.N);
+  }
+
+  protected override powerOfT(b: bigint): bigint {
+    return b < 0n ? this.#tInverse.power(-b) : this.#t.power(b);
   }
 }
 

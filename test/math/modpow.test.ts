@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { bigintToBytes, bytesToBigint, toHex } from '#src/core/bytes.js';
 import { MpcError } from '#src/core/errors.js';
-import { Engine, engineName, modPow, selfTest } from '#src/math/modpow.js';
+import { Engine, engineName, FixedBase, modPow, selfTest } from '#src/math/modpow.js';
 import { mod, modInverse } from '#src/math/modular.js';
 import { testSafePrimes } from '../support/primes.js';
 
@@ -255,4 +255,80 @@ test('nothing of a modulus, which may be secret, outlives its power', async () =
   collectGarbage();
   assert.ok(groups.length >= 3);
   assert.ok(groups.every((group) => group.deref() === undefined));
+});
+
+/** A fixed base that shows the objects it makes, and what they hold. */
+function observedBase(base: bigint, modulus: bigint) {
+  const groups: DiffieHellman[] = [];
+  const fixed = new FixedBase(base, modulus, (prime, generator) => {
+    const group = createDiffieHellman(prime, generator);
+    groups.push(group);
+    return group;
+  });
+  return { fixed, groups };
+}
+
+test('powers of a fixed base equal those of the engine, also where exponents are longer than the modulus', () => {
+  const [p, q] = [testSafePrimes[1536][0]!, testSafePrimes[1536][1]!];
+  for (const modulus of [N, p * q]) {
+    const { fixed, groups } = observedBase(modulus / 3n, modulus);
+    const check = (e: bigint) => assert.equal(fixed.power(e), modPow(modulus / 3n, e, modulus));
+    for (const e of [0n, 1n, 2n, 3n, modulus - 1n, modulus, (1n << 4608n) - 1n]) check(e);
+    fc.assert(fc.property(fc.bigInt({ min: 0n, max: 1n << 2560n }), check), { numRuns: 8 });
+    assert.equal(groups.length, 1);
+  }
+});
+
+test('a fixed base gives the results 1, m − 1 and 0, and those of small order, as any other', () => {
+  const modulus = 2n ** 1155n - 1n;
+  for (const order of [3n, 5n, 7n, 11n]) {
+    const base = 2n ** (1155n / order);
+    const { fixed, groups } = observedBase(base, modulus);
+    for (const e of [1n, order, order + 1n, order << 250n]) {
+      assert.equal(fixed.power(e), base ** (e % order));
+    }
+    assert.equal(groups.length, 1);
+  }
+  assert.equal(observedBase(N - 1n, N).fixed.power(6n), 1n);
+  assert.equal(observedBase(N - 1n, N).fixed.power(7n), N - 1n);
+  const factor = 2n ** 521n - 1n;
+  assert.equal(observedBase(factor, factor ** 2n).fixed.power(5n), 0n);
+});
+
+test('a fixed base keeps neither exponent nor power', () => {
+  const { fixed, groups } = observedBase(N / 3n, N);
+  fixed.power(N / 5n);
+  assert.equal(toHex(groups[0]!.getPrivateKey()), '01');
+  assert.equal(bytesToBigint(groups[0]!.getPublicKey()), 1n);
+});
+
+test('a fixed base that OpenSSL does not take, or computes wrongly, costs time only', () => {
+  const failing = () => {
+    throw new Error('not supported');
+  };
+  const wrong = (prime: Uint8Array) => createDiffieHellman(prime, 2);
+  const shortLived = (prime: Uint8Array, generator: Uint8Array) => {
+    const group = createDiffieHellman(prime, generator);
+    let calls = 0;
+    const generateKeys = group.generateKeys.bind(group) as () => Buffer;
+    group.generateKeys = (() => {
+      calls += 1;
+      if (calls > 1) throw new Error('out of memory');
+      return generateKeys();
+    }) as DiffieHellman['generateKeys'];
+    return group;
+  };
+  for (const makeGroup of [failing, wrong, shortLived]) {
+    const fixed = new FixedBase(N / 3n, N, makeGroup);
+    assert.equal(fixed.power(N / 5n), modPow(N / 3n, N / 5n, N));
+  }
+  for (const [base, modulus] of [
+    [0n, N],
+    [1n, N],
+    [5n, 2n ** 600n],
+    [5n, 101n],
+  ] as const) {
+    assert.equal(new FixedBase(base, modulus).power(77n), modPow(base, 77n, modulus));
+  }
+  assert.throws(() => new FixedBase(5n, N).power(-1n), isBug);
 });

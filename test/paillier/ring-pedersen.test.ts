@@ -77,6 +77,10 @@ test('parameters that are no units, 1, N − 1, out of range or of Jacobi symbol
 test('verification is a mark that the parameters carry', () => {
   const verified = verifiedRingPedersen(stranger);
   assert.equal(verified.verified, true);
+  fc.assert(
+    fc.property(exponent, exponent, (a, b) => assert.equal(verified.commit(a, b), stranger.commit(a, b))),
+    { numRuns: 10 },
+  );
   assert.equal(verified.commit(5n, -7n), owner.commit(5n, -7n));
   assert(!('verified' in stranger));
 });
