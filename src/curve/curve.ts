@@ -15,9 +15,7 @@ import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import type { WeierstrassPoint } from '@noble/curves/abstract/weierstrass.js';
 import { p256 } from '@noble/curves/nist.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
-import { z } from 'zod';
 import { bigintToBytes, bytesToBigint, type Random } from '../core/bytes.js';
-import { bytesField } from '../core/codec.js';
 import { invariant } from '../core/errors.js';
 import { mod, modInverse } from '../math/modular.js';
 import { sampleBelow } from '../math/sample.js';
@@ -241,42 +239,3 @@ const CURVES: Readonly<Record<CurveName, Curve>> = {
 };
 
 export const curveByName = (name: CurveName): Curve => CURVES[name];
-
-/** The field of a message that holds a point of `curve`, never the identity: 33 bytes. */
-export const pointField = (curve: Curve) =>
-  z.codec(
-    bytesField(POINT_BYTES),
-    z.instanceof(Point).refine((point) => point.curve === curve, `not a point of ${curve.name}`),
-    {
-      decode: (bytes, context) => {
-        const point = curve.point(bytes);
-        if (point !== undefined) return point;
-        context.issues.push({ code: 'custom', input: bytes, message: `not a point of ${curve.name}` });
-        return z.NEVER;
-      },
-      encode: (point) => point.toBytes(),
-    },
-  );
-
-/** The field of a message that holds a scalar, 0 ≤ k < q: 32 bytes big-endian. */
-export const scalarField = (curve: Curve) =>
-  z.codec(
-    bytesField(SCALAR_BYTES),
-    z.bigint().refine((k) => k >= 0n && k < curve.q, 'not in [0, q)'),
-    { decode: (bytes) => bytesToBigint(bytes), encode: (k) => bigintToBytes(k, SCALAR_BYTES) },
-  );
-
-/** The field of a message that holds `count` scalars one after the other, each 0 ≤ k < q in 32 bytes big-endian. */
-export function scalarsField(curve: Curve, count: number) {
-  const q = bigintToBytes(curve.q, SCALAR_BYTES);
-  return bytesField(count * SCALAR_BYTES).refine((bytes) => {
-    for (let at = 0; at < bytes.length; at += SCALAR_BYTES) if (!isBelow(bytes, at, q)) return false;
-    return true;
-  }, 'a scalar is not in [0, q)');
-}
-
-/** Whether the bytes at `at`, as many as `bound` has, are a smaller number than it. */
-function isBelow(bytes: Uint8Array, at: number, bound: Uint8Array): boolean {
-  const first = bound.findIndex((byte, k) => bytes[at + k] !== byte);
-  return first >= 0 && bytes[at + first]! < bound[first]!;
-}

@@ -14,7 +14,7 @@ import type { PartyName } from '../core/errors.js';
 import type { Field } from '../core/transcript.js';
 import { hash } from '../core/transcript.js';
 import type { Curve, Point } from '../curve/curve.js';
-import { pointField, scalarField } from '../curve/curve.js';
+import { pointField, scalarField } from '../curve/fields.js';
 import type { Run } from '../rounds/run.js';
 import { broadcastRound, mixedRound, ofPeer, peerMap } from '../rounds/run.js';
 import * as dlog from '../zk/dlog.js';

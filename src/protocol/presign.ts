@@ -14,7 +14,7 @@ import type { PartyName } from '../core/errors.js';
 import { invariant } from '../core/errors.js';
 import { hash } from '../core/transcript.js';
 import type { Curve, Point } from '../curve/curve.js';
-import { pointField, scalarField } from '../curve/curve.js';
+import { pointField, scalarField } from '../curve/fields.js';
 import type { Multiplication, ScalarPair, Use } from '../multiplication/multiplication.js';
 import type { PeerMap, Run } from '../rounds/run.js';
 import { directRound, mixedRound, ofPeer, peerMap, peerMapAsync } from '../rounds/run.js';

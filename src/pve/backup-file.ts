@@ -18,7 +18,8 @@ import { isConsistent } from '../access/sharing.js';
 import { equalBytes, fromHex, type Random, type Secret, toHex } from '../core/bytes.js';
 import { bytesField, decode, decodeAs, encodeAs, type Plain, UndecodableError } from '../core/codec.js';
 import { invariant, MpcError, type PartyName } from '../core/errors.js';
-import { type Curve, type CurveName, curveByName, type Point, pointField } from '../curve/curve.js';
+import { type Curve, type CurveName, curveByName, type Point } from '../curve/curve.js';
+import { pointField } from '../curve/fields.js';
 import { KEY_ID_BYTES, keyIdOf } from '../curve/key-id.js';
 import {
   type Ciphertext,

@@ -14,7 +14,8 @@ import { bytesToBigint, concatBytes, type Random, Secret } from '../core/bytes.j
 import { bytesField, listField } from '../core/codec.js';
 import { invariant, type PartyName } from '../core/errors.js';
 import { type Field, hash } from '../core/transcript.js';
-import { type Curve, POINT_BYTES, type Point, SCALAR_BYTES, scalarField } from '../curve/curve.js';
+import { type Curve, POINT_BYTES, type Point, SCALAR_BYTES } from '../curve/curve.js';
+import { scalarField } from '../curve/fields.js';
 import {
   CIPHERTEXT_BYTES,
   COINS_BYTES,

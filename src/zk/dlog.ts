@@ -7,7 +7,8 @@
 import { z } from 'zod';
 import type { Random } from '../core/bytes.js';
 import { hashToScalar } from '../core/transcript.js';
-import { type Curve, curveByName, type Point, pointField, scalarField } from '../curve/curve.js';
+import { type Curve, curveByName, type Point } from '../curve/curve.js';
+import { pointField, scalarField } from '../curve/fields.js';
 import { contextFields, type ProofContext } from './context.js';
 
 export interface Statement {

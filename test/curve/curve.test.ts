@@ -5,7 +5,8 @@ import { secp256k1 } from '@noble/curves/secp256k1.js';
 import * as fc from 'fast-check';
 import { bytesToBigint, fromHex, randomBytes, toHex } from '#src/core/bytes.js';
 import { decodeAs, encodeAs, UndecodableError } from '#src/core/codec.js';
-import { curveByName, Point, pointField, scalarField } from '#src/curve/curve.js';
+import { curveByName, Point } from '#src/curve/curve.js';
+import { pointField, scalarField } from '#src/curve/fields.js';
 
 const REFERENCE = { 'P-256': p256.Point, secp256k1: secp256k1.Point };
 

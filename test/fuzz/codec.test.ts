@@ -15,7 +15,8 @@ import {
   type Plain,
   UndecodableError,
 } from '#src/core/codec.js';
-import { curveByName, pointField, scalarField } from '#src/curve/curve.js';
+import { curveByName } from '#src/curve/curve.js';
+import { pointField, scalarField } from '#src/curve/fields.js';
 import {
   allocatedBy,
   anythingFor,
