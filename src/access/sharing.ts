@@ -78,22 +78,59 @@ export function publicShares(
   commitments: readonly Point[],
   { zero }: SharingKind,
 ): ReadonlyMap<PartyName, Point> {
+  const shares = lazyShares(curve, policy, commitments, { zero });
+  return new Map([...shares].map(([name, share]) => [name, share()]));
+}
+
+/** The share of `party` alone times G, as {@link publicShares} has it. */
+export function publicShareOf(
+  curve: Curve,
+  policy: Policy,
+  party: PartyName,
+  commitments: readonly Point[],
+  kind: SharingKind,
+): Point {
+  const share = lazyShares(curve, policy, commitments, kind).get(party);
+  invariant(share !== undefined, 'the policy has no such party');
+  return share();
+}
+
+/** The public shares, each computed when it is asked for. */
+function lazyShares(
+  curve: Curve,
+  policy: Policy,
+  commitments: readonly Point[],
+  { zero }: SharingKind,
+): ReadonlyMap<PartyName, () => Point> {
   invariant(commitments.length === commitmentCount(policy, { zero }), 'wrong number of commitments');
-  const shares = new Map<PartyName, Point>();
+  const shares = new Map<PartyName, () => Point>();
   const rest = [...commitments];
   const constant = zero ? curve.identity : rest.shift()!;
-  const descend = (node: PolicyNode, value: Point): void => {
+  const descend = (node: PolicyNode, value: () => Point): void => {
     if (node.kind === 'leaf') {
       shares.set(node.name, value);
       return;
     }
-    const F = [value, ...rest.splice(0, node.threshold - 1)];
+    const nonConstant = rest.splice(0, node.threshold - 1);
     node.children.forEach((child, index) => {
-      descend(child, evaluateInExponent(curve, F, BigInt(index + 1)));
+      const u = BigInt(index + 1);
+      descend(
+        child,
+        once(() => evaluateInExponent(curve, [value(), ...nonConstant], u)),
+      );
     });
   };
-  descend(policy, constant);
+  descend(policy, () => constant);
   return shares;
+}
+
+/** `compute`, whose result is kept. */
+function once<T>(compute: () => T): () => T {
+  let result: { readonly value: T } | undefined;
+  return () => {
+    result ??= { value: compute() };
+    return result.value;
+  };
 }
 
 /** f(u)·G from the coefficients times G. */

@@ -7,7 +7,7 @@
  */
 import { z } from 'zod';
 import type { Policy } from '../access/policy.js';
-import { commitmentCount, publicShares, share, shareZero } from '../access/sharing.js';
+import { commitmentCount, publicShareOf, publicShares, share, shareZero } from '../access/sharing.js';
 import { equalBytes, Secret } from '../core/bytes.js';
 import { bytesField, listField } from '../core/codec.js';
 import type { PartyName } from '../core/errors.js';
@@ -113,13 +113,10 @@ export async function deal(run: Run, params: DealingParams): Promise<Dealt> {
       dlog.verify(proofContext(run, params, peer, '*'), { X: openingOf(peer).F[0]! }, proof),
     ),
   );
-  const publicByDealer = peerMap(run.parties, (dealer) =>
-    publicShares(curve, policy, dealer === run.self ? commitments : openingOf(dealer).F, { zero }),
-  );
   await run.check('share against its commitments', (peer) =>
     curve
       .multiplyBase(ofPeer(opened, peer).direct.share)
-      .equals(ofPeer(ofPeer(publicByDealer, peer), run.self)),
+      .equals(publicShareOf(curve, policy, run.self, openingOf(peer).F, { zero })),
   );
 
   // Sums
@@ -128,12 +125,13 @@ export async function deal(run: Run, params: DealingParams): Promise<Dealt> {
     ofPeer(shares, run.self),
   );
   const openings = [opening, ...run.peers.map(openingOf)];
+  // Of the sum of all polynomials, whose commitments are the sums.
+  const F = commitments.map((_, index) => curve.sum(openings.map((each) => each.F[index]!)));
+  const sums = publicShares(curve, policy, F, { zero });
   return {
     share: Secret.fromBigint(curve.mod(dealtToSelf), 32),
-    constant: zero ? curve.identity : curve.sum(openings.map(({ F }) => F[0]!)),
-    publicShares: peerMap(run.parties, (party) =>
-      curve.sum([...publicByDealer.values()].map((shares) => ofPeer(shares, party))),
-    ),
+    constant: zero ? curve.identity : F[0]!,
+    publicShares: peerMap(run.parties, (party) => ofPeer(sums, party)),
     rid: openings.reduce((sum, { rid }) => sum.map((byte, k) => byte ^ rid[k]!), new Uint8Array(32)),
   };
 }

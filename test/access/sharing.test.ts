@@ -14,6 +14,7 @@ import {
   coefficients,
   commitmentCount,
   isConsistent,
+  publicShareOf,
   publicShares,
   share,
   shareZero,
@@ -103,7 +104,10 @@ for (const name of ['P-256', 'secp256k1'] as const) {
         const expected = new Map([...shares].map(([party, x]) => [party, on.multiplyBase(x)]));
         const actual = publicShares(on, policy, commitments, { zero });
         assert.deepEqual([...actual.keys()], leaves(policy));
-        for (const [party, X] of actual) assert.ok(X.equals(expected.get(party)!));
+        for (const [party, X] of actual) {
+          assert.ok(X.equals(expected.get(party)!));
+          assert.ok(X.equals(publicShareOf(on, policy, party, commitments, { zero })));
+        }
         assert.ok(isConsistent(on, policy, on.multiplyBase(secret), actual));
       }),
       { numRuns: 15 },
