@@ -10,7 +10,7 @@ export const QUORUM = ['alice', 'bob'];
 
 /** An id of a request, or of a session, of which the test needs only that it differs from others. */
 export const requestId = (number: number): string => number.toString(16).padStart(32, '0');
-export const sessionId = (number: number): string => number.toString(16).padStart(64, 'a');
+export const sessionId = (number: number): string => `aa${number.toString(16).padStart(62, '0')}`;
 
 export const opened = (party: PartyName): AuditEvent => ({ event: 'opened', party, version: '0.1.0' });
 
