@@ -11,6 +11,8 @@ import { isOpenToOthers } from '../files/private.js';
 
 export const PASSPHRASE_VARIABLE = 'ECDSA_MPC_PASSPHRASE_FILE';
 export const CREDENTIAL = 'ecdsa-mpc-passphrase';
+/** In which variable systemd names the folder of the credentials. */
+export const CREDENTIALS_FOLDER = 'CREDENTIALS_DIRECTORY';
 const MAX_BYTES = 4096;
 /** Fewest characters for a new folder. */
 const MIN_CHARACTERS = 8;
@@ -53,7 +55,7 @@ export function checkNewPassphrase(passphrase: Secret): void {
 function fromFile({ file, environment }: PassphraseSources): Secret | undefined {
   const named = file ?? (environment[PASSPHRASE_VARIABLE] || undefined);
   if (named !== undefined) return readPassphraseFile(named);
-  const folder = environment.CREDENTIALS_DIRECTORY || undefined;
+  const folder = environment[CREDENTIALS_FOLDER] || undefined;
   const credential = folder === undefined ? undefined : join(folder, CREDENTIAL);
   // The service manager sees to who can read it, by means that modes do not show.
   return credential !== undefined && fs.existsSync(credential) ? readCredential(credential) : undefined;

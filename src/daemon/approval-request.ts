@@ -1,0 +1,27 @@
+/** What one party asks another to take part in, and what that says to it. */
+import type { PartyName } from '../core/errors.js';
+
+export interface ApprovalRequest {
+  /** 32 hex digits. The same for the same request only: made from its content, or by this party. */
+  readonly id: string;
+  readonly from: PartyName;
+  readonly operation: 'sign' | 'refresh' | 'keygen';
+  /** Of a stored key, hex. */
+  readonly key?: string;
+  readonly quorum?: readonly PartyName[];
+  readonly receivers?: readonly PartyName[];
+  /** Of a signature: the whole message, and its hash, hex, which whoever makes this has computed from it. */
+  readonly message?: Uint8Array;
+  readonly messageHash?: string;
+}
+
+/** What a party says to a request, and on whose word. */
+export interface Decision {
+  readonly decision: 'approved' | 'rejected';
+  readonly by: 'user' | 'rule' | 'command';
+  /** Printable ASCII of bounded length. */
+  readonly reason?: string;
+}
+
+/** Decides on a request. Rejects with the reason of `signal` when nobody waits for the decision any more. */
+export type Approval = (request: ApprovalRequest, signal: AbortSignal) => Promise<Decision>;
