@@ -81,7 +81,7 @@ export class Requests {
     const { id } = event;
     const open = this.#unfinished.get(id);
     if (event.event === 'requested')
-      return open !== undefined || this.#ended.has(id) ? `asks for ${id} a second time` : undefined;
+      return open !== undefined || this.#begun.has(id) ? `asks for ${id} a second time` : undefined;
     if (this.#ended.has(id)) return `is ${event.event}, after the end of ${id}`;
     if (open === undefined) return `is ${event.event}, and nobody has asked for ${id}`;
     const differs = difference(factsOf(event), open.facts);
@@ -124,7 +124,9 @@ export class Requests {
   }
 
   #begin(request: AuditEventOf<'requested'>): void {
-    if (this.#unfinished.has(request.id) || this.#ended.has(request.id)) return;
+    if (this.#unfinished.has(request.id) || this.#begun.has(request.id)) return;
+    // What was lost with a daemon is asked for again under its name, as long as nothing was signed.
+    this.#ended.delete(request.id);
     const facts = factsOf(request);
     this.#unfinished.set(request.id, { request, facts, isApproved: false, hasBegun: false });
   }

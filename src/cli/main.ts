@@ -1,6 +1,6 @@
 /**
  * Entry point of the command `ecdsa-mpc`: runs it, prints its error, and ends the process, here and nowhere else,
- * within a second of an interruption.
+ * within a second of an interruption, unless it asks for more.
  */
 import { asMpcError, MpcError } from '../core/errors.js';
 import { isForDevelopers, type SharedOptions } from './options.js';
@@ -11,12 +11,22 @@ import { printError } from './ui.js';
 const GRACE_MILLIS = 800;
 
 const interruption = new AbortController();
-const program = buildProgram({ signal: interruption.signal });
+let graceMillis = GRACE_MILLIS;
+const program = buildProgram({
+  signal: interruption.signal,
+  patience: (millis) => {
+    graceMillis = millis;
+  },
+});
 
 function interrupt(): void {
-  if (interruption.signal.aborted) return;
+  if (interruption.signal.aborted) {
+    // Whoever has asked for patience may be asked again.
+    if (graceMillis > GRACE_MILLIS) process.exit(fail(undefined));
+    return;
+  }
   interruption.abort(new MpcError('INTERRUPTED', 'interrupted'));
-  setTimeout(() => process.exit(fail(undefined)), GRACE_MILLIS);
+  setTimeout(() => process.exit(fail(undefined)), graceMillis);
 }
 
 /** Prints what ended the program, which is the interruption once there was one; returns the exit status. */

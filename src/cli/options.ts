@@ -22,6 +22,7 @@ export interface SharedOptions {
   readonly connectTimeout: number;
   readonly state?: string;
   readonly passphraseFile?: string;
+  readonly settings?: string;
 }
 
 /** Values of the options of `run` and `demo`. */
@@ -36,6 +37,8 @@ export interface CeremonyOptions extends SharedOptions {
 export interface CommandContext {
   /** Aborts with an INTERRUPTED error when the user interrupts the program. */
   readonly signal: AbortSignal;
+  /** Says how long the command may take to end well once interrupted; a second interruption ends it at once. */
+  readonly patience: (millis: number) => void;
 }
 
 function durationOption(text: string): number {
@@ -83,7 +86,11 @@ export const addSharedOptions = (program: Command): Command =>
       '--state <folder>',
       'where this party keeps its keys (default: state/NAME beside the cluster file)',
     )
-    .option('--passphrase-file <file>', 'what the stored keys are encrypted under (default: asked for)');
+    .option('--passphrase-file <file>', 'what the stored keys are encrypted under (default: asked for)')
+    .option(
+      '--settings <file>',
+      'local settings of this party’s daemon (default: settings.json in the state folder)',
+    );
 
 export const quorumOption = (): Option =>
   new Option(

@@ -1,5 +1,4 @@
 /** The command line: which commands there are, and how its faults become errors of this program. */
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError, Help, type Option } from 'commander';
 import { MpcError } from '../core/errors.js';
 import { auditCommand } from './commands/audit.js';
@@ -9,10 +8,14 @@ import { demoCommand } from './commands/demo.js';
 import { keygenCommand } from './commands/keygen.js';
 import { keysCommand } from './commands/keys.js';
 import { refreshCommand } from './commands/refresh.js';
+import { approveCommand, rejectCommand, requestsCommand } from './commands/requests.js';
 import { runCommand } from './commands/run.js';
+import { serveCommand } from './commands/serve.js';
 import { signCommand } from './commands/sign.js';
+import { statusCommand } from './commands/status.js';
 import { addExamples } from './help.js';
 import { addSharedOptions, type CommandContext, ceremonyOptions } from './options.js';
+import { programVersion } from './version.js';
 
 const EXAMPLES = `  $ ecdsa-mpc certs                         make certificates for the parties of cluster.json
   $ ecdsa-mpc demo                          run all of them on this machine
@@ -24,14 +27,13 @@ const EXAMPLES = `  $ ecdsa-mpc certs                         make certificates 
 
 /** The program with all its commands, not yet given a command line. */
 export function buildProgram(context: CommandContext): Command {
-  const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8'));
   const program: Command = new Command('ecdsa-mpc')
     .description(
       'Threshold ECDSA among separate machines: key generation, signing, verifiable backup, recovery, ' +
         'refresh.\nWithout a command: run one party, --self, of the cluster.',
     )
     .usage('[options] [command]')
-    .version(version)
+    .version(programVersion())
     .exitOverride()
     // Errors are printed once, by main.ts, in the program's own form.
     .configureOutput({ outputError: () => {} })
@@ -52,6 +54,11 @@ export function buildProgram(context: CommandContext): Command {
     keysCommand(context),
     signCommand(context),
     refreshCommand(context),
+    serveCommand(context),
+    statusCommand(context),
+    requestsCommand(context),
+    approveCommand(context),
+    rejectCommand(context),
     backupCommand(context),
     auditCommand(context),
   ])

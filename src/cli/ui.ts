@@ -2,7 +2,14 @@
 import { inspect } from 'node:util';
 import { formatDuration } from '../config/duration.js';
 import type { MpcError, PartyName } from '../core/errors.js';
-import type { DoneEvent, EventSink, PartyEvent, ResultEvent, StepName } from '../party/events.js';
+import type {
+  DaemonEvent,
+  DoneEvent,
+  EventSink,
+  PartyEvent,
+  ResultEvent,
+  StepName,
+} from '../party/events.js';
 
 type StartEvent = Extract<PartyEvent, { event: 'start' }>;
 type CommandEvent = Extract<PartyEvent, { event: 'command' }>;
@@ -144,6 +151,13 @@ export class Narrator {
         return [RULE, `Timings: ${timings(event)}`, 'Ceremony completed successfully!'];
       case 'result':
         return resultLines(event);
+      case 'serving':
+      case 'request':
+      case 'decision':
+      case 'request-ended':
+      case 'renewed':
+      case 'stopping':
+        return daemonLines(event);
       case 'progress':
       case 'error':
         return [];
@@ -178,6 +192,50 @@ export class Narrator {
       `  Message Hash (SHA-256): ${this.#start.messageHash}`,
     ];
   }
+}
+
+/** What a daemon tells of its work. Ids are cut to what names a request to `approve` and `reject`. */
+function daemonLines(event: DaemonEvent): string[] {
+  switch (event.event) {
+    case 'serving':
+      return [
+        `Serving (version ${event.version}); requests of peers are decided on by: ${event.approval}`,
+        `  Control socket: ${event.control}`,
+        ...(event.monitor === undefined ? [] : [`  Health and metrics: http://${event.monitor}`]),
+      ];
+    case 'request':
+      return [`Request ${short(event.id)} of ${event.from}: ${requestText(event)}`];
+    case 'decision':
+      return [
+        `Request ${short(event.id)} ${event.decision} by ${event.peer ?? deciders[event.by ?? 'rule']}${because(event.reason)}`,
+      ];
+    case 'request-ended':
+      return [
+        event.done
+          ? `✓ Request ${short(event.id)} done`
+          : `✗ Request ${short(event.id)} ended without result${because(event.reason)}`,
+      ];
+    case 'renewed':
+      return [`✓ Renewed certificate in use, until ${event.expires}`];
+    case 'stopping':
+      return [`Stopping; operations still running: ${event.operations}`];
+  }
+}
+
+const deciders = {
+  user: 'the user of this party',
+  rule: 'the rule of this party',
+  command: 'the command of this party',
+};
+
+const short = (id: string): string => id.slice(0, 8);
+
+const because = (reason: string | undefined): string => (reason === undefined ? '' : `: ${reason}`);
+
+function requestText(event: Extract<DaemonEvent, { event: 'request' }>): string {
+  if (event.operation === 'keygen') return 'make a key';
+  if (event.operation === 'refresh') return `refresh the key ${event.key}`;
+  return `sign ${event.messageBytes} bytes, SHA-256 ${event.messageHash}, with the key ${event.key}, quorum ${event.quorum?.join(' + ')}`;
 }
 
 const parties = (count: number): string => `${count} ${count === 1 ? 'party' : 'parties'}`;

@@ -21,6 +21,8 @@ export interface Identity {
   readonly key: string;
   /** SHA-256 of the CA certificate (DER), lower-case hex: the parties of a cluster agree on it. */
   readonly caFingerprint: string;
+  /** When the certificate expires. */
+  readonly expires: Date;
 }
 
 const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
@@ -200,5 +202,6 @@ export function loadIdentity(cluster: ClusterConfig, self: PartyName, now = new 
     cert: certificate.toString(),
     key: key.export({ type: 'pkcs8', format: 'pem' }).toString(),
     caFingerprint: fingerprintOf(authority),
+    expires: new Date(certificate.validTo),
   };
 }

@@ -25,3 +25,12 @@ export interface Decision {
 
 /** Decides on a request. Rejects with the reason of `signal` when nobody waits for the decision any more. */
 export type Approval = (request: ApprovalRequest, signal: AbortSignal) => Promise<Decision>;
+
+/** The text that `message` is, when it is valid UTF-8. */
+export function textOf(message: Uint8Array): string | undefined {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(message);
+  } catch {
+    return undefined;
+  }
+}

@@ -12,7 +12,7 @@ import { MpcError, throwIfAborted } from '../core/errors.js';
 import { CREDENTIALS_FOLDER } from '../keystore/passphrase.js';
 import { whenAborted } from '../rounds/abort-signal.js';
 import { printable } from '../rounds/untrusted.js';
-import type { Approval, ApprovalRequest, Decision } from './approval-request.js';
+import { type Approval, type ApprovalRequest, type Decision, textOf } from './approval-request.js';
 import { Backlog } from './backlog.js';
 import type { Desk } from './desk.js';
 
@@ -167,19 +167,13 @@ function whyNot(error: unknown): string {
 }
 
 /** What a command reads. */
-const inputOf = ({ message, ...request }: ApprovalRequest): string =>
-  `${JSON.stringify({
+function inputOf({ message, ...request }: ApprovalRequest): string {
+  const text = message && textOf(message);
+  return `${JSON.stringify({
     ...request,
-    ...(message !== undefined && { message: Buffer.from(message).toString('base64'), ...textOf(message) }),
+    ...(message !== undefined && { message: Buffer.from(message).toString('base64') }),
+    ...(text !== undefined && { text }),
   })}\n`;
-
-/** The message as text, when it is valid UTF-8. */
-function textOf(message: Uint8Array): { readonly text?: string } {
-  try {
-    return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(message) };
-  } catch {
-    return {};
-  }
 }
 
 /** How a command has ended. */

@@ -2,7 +2,7 @@
  * What a party tells its user while it works. `--json` prints these objects one a line; the human lines and the
  * demo are drawn from them, so nothing is shown that is not an event. No event ever holds a secret.
  */
-import type { ErrorDescription, PartyName } from '../core/errors.js';
+import type { ErrorCode, ErrorDescription, PartyName } from '../core/errors.js';
 
 /** The steps of the ceremony, in order. */
 export const STEPS = [
@@ -182,9 +182,67 @@ export type PartyEvent =
       /** Earlier files of these names, under the names that they have now. */
       readonly kept?: readonly string[];
     }
+  | DaemonEvent
   | DoneEvent
   | ResultEvent
   | ErrorEvent;
+
+/** What `serve` tells of its work, and in part those who ask its daemon for something. */
+export type DaemonEvent =
+  /** The daemon takes requests. */
+  | {
+      readonly event: 'serving';
+      readonly party: PartyName;
+      readonly version: string;
+      /** Path of the control socket. */
+      readonly control: string;
+      /** How requests of peers are decided on: `manual`, `auto` or `command`. */
+      readonly approval: string;
+      /** Address of `/healthz` and `/metrics`, if there is one. */
+      readonly monitor?: string;
+    }
+  /** Somebody asks for something: `from`, a user of this party or a peer. */
+  | {
+      readonly event: 'request';
+      readonly party: PartyName;
+      readonly id: string;
+      readonly from: PartyName;
+      readonly operation: CommandName;
+      /** Id of the key, which is still to be made for `keygen`. */
+      readonly key?: string;
+      /** Of a signature. */
+      readonly quorum?: readonly PartyName[];
+      readonly receivers?: readonly PartyName[];
+      /** SHA-256 of the message, hex, and its length. */
+      readonly messageHash?: string;
+      readonly messageBytes?: number;
+    }
+  /** Whether `peer` takes part in a request of this party, or this party in one of a peer. */
+  | {
+      readonly event: 'decision';
+      readonly party: PartyName;
+      readonly id: string;
+      readonly peer?: PartyName;
+      readonly decision: 'approved' | 'rejected';
+      /** Who has decided here. */
+      readonly by?: 'user' | 'rule' | 'command';
+      readonly reason?: string;
+    }
+  /** A request has ended: done, or why not. */
+  | {
+      readonly event: 'request-ended';
+      readonly party: PartyName;
+      readonly id: string;
+      readonly from: PartyName;
+      readonly operation: CommandName;
+      readonly done: boolean;
+      readonly code?: ErrorCode;
+      readonly reason?: string;
+    }
+  /** The party's TLS certificate was renewed on disk and is used from now on. */
+  | { readonly event: 'renewed'; readonly party: PartyName; readonly expires: string }
+  /** The daemon takes no more requests and waits for so many operations to end. */
+  | { readonly event: 'stopping'; readonly party: PartyName; readonly operations: number };
 
 /** Last event of an everyday command, or of `backup create`, that ended well: all that a script needs. */
 export interface ResultEvent {

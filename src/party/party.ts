@@ -6,7 +6,7 @@ import type { Policy } from '../access/policy.js';
 import type { ClusterConfig } from '../config/cluster.js';
 import { clusterParty } from '../config/cluster.js';
 import { formatDuration } from '../config/duration.js';
-import { loadIdentity } from '../config/identity.js';
+import { type Identity, loadIdentity } from '../config/identity.js';
 import { randomBytes } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
 import { MpcError } from '../core/errors.js';
@@ -17,7 +17,7 @@ import { type Aborting, anyOf } from '../rounds/abort-signal.js';
 import { Mailbox, type MailboxOptions } from '../rounds/mailbox.js';
 import type { Compute } from '../rounds/run.js';
 import type { TransportLogger } from '../transport/log.js';
-import { type PeerFacts, type TlsFiles, TlsTransport } from '../transport/tls-transport.js';
+import { type PeerFacts, TlsTransport } from '../transport/tls-transport.js';
 import { WorkerPool } from '../work/pool.js';
 import type { EventSink } from './events.js';
 import type { Resources } from './operations.js';
@@ -78,11 +78,14 @@ export interface Party {
   hear(handler: PeerHandler): void;
   /** The link to `peer`, as it is now. */
   peerFacts(peer: PartyName): PeerFacts;
+  /** Of the certificate in use. */
+  readonly certificateExpires: Date;
   /**
-   * Reads the files of this party's identity again, and makes all links anew with them, which no operation notices.
-   * Throws `CERTIFICATE`, with nothing changed, when they cannot be used, or the CA is another.
+   * Reads the files of this party's identity again, and, if the certificate is another, makes all links anew with it,
+   * which no operation notices. Returns whether it is. Throws `CERTIFICATE`, with nothing changed, when they cannot be
+   * used, or the CA is another.
    */
-  renew(): Promise<void>;
+  renew(): Promise<boolean>;
   /** As {@link Mailbox.sendLetter}. */
   sendLetter(to: PartyName, subject: string, body: Uint8Array): Promise<void>;
 }
@@ -107,7 +110,9 @@ const CLOSE_AFTER_FAILURE_MILLIS = 500;
  */
 export async function withParty<T>(options: PartyOptions, body: (party: Party) => Promise<T>): Promise<T> {
   const { cluster, self, emit, logger } = options;
-  const { transport, caFingerprint } = await startTransport(options);
+  const started = await startTransport(options);
+  const { transport } = started;
+  let { certificate }: { certificate: Certificate } = started;
   if (engineName() === 'bigint') {
     const reason = 'OpenSSL cannot do it here: slow, and not in constant time';
     logger.warn({ reason }, 'exponentiation falls back to BigInt');
@@ -146,7 +151,15 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
         handler = given;
       },
       peerFacts: (peer) => transport.peerFacts(peer),
-      renew: async () => transport.renew(renewed(options, caFingerprint)),
+      get certificateExpires() {
+        return certificate.expires;
+      },
+      async renew() {
+        const renewed = await renewTransport(transport, options, certificate);
+        const isOther = renewed.cert !== certificate.cert;
+        certificate = renewed;
+        return isOther;
+      },
       sendLetter: (...letter) => mailbox.sendLetter(...letter),
     });
     closingMillis = CLOSE_AFTER_SUCCESS_MILLIS;
@@ -167,7 +180,7 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
     using time = deadline(options, limits);
     return await act({
       cluster,
-      authority: caFingerprint,
+      authority: certificate.caFingerprint,
       curve,
       policy,
       multiplication: multiplicationOf(cluster, curve, primes.take),
@@ -179,28 +192,36 @@ export async function withParty<T>(options: PartyOptions, body: (party: Party) =
   }
 }
 
+/** What is kept of an {@link Identity}: nothing secret. */
+type Certificate = Pick<Identity, 'cert' | 'expires' | 'caFingerprint'>;
+
 /**
- * The transport of this party, and the CA that it began with. A function that waits keeps whatever it has named: the key
- * is named here and not in {@link withParty}, so that from then on OpenSSL alone has it.
+ * The transport of this party, and the certificate that it uses. A function that waits keeps whatever it has named: the
+ * key is named here and not in {@link withParty}, so that from then on OpenSSL alone has it.
  */
 async function startTransport({ cluster, self, logger }: PartyOptions) {
-  const { caFingerprint, ca, cert, key } = loadIdentity(cluster, self);
+  const { caFingerprint, expires, ca, cert, key } = loadIdentity(cluster, self);
   const { parties } = cluster;
   const transport = await TlsTransport.start({ self, parties, ca, cert, key, logger });
-  return { transport, caFingerprint };
+  return { transport, certificate: { cert, expires, caFingerprint } };
 }
 
-/** The identity as its files are now. Every session is bound to the CA, which therefore stays. */
-function renewed({ cluster, self }: PartyOptions, caFingerprint: string): TlsFiles {
-  const identity = loadIdentity(cluster, self);
-  if (identity.caFingerprint === caFingerprint) return identity;
-  throw new MpcError(
-    'CERTIFICATE',
-    `${displayPath(cluster.caCertPath)} is not the CA that this party began with`,
-    {
-      hint: 'start every party anew to change the CA, or put the earlier certificate back',
-    },
-  );
+/** Has the transport use the certificate in the party's files, if it is not `used`. All sessions are bound to the CA. */
+async function renewTransport(
+  transport: TlsTransport,
+  { cluster, self }: PartyOptions,
+  used: Certificate,
+): Promise<Certificate> {
+  const { caFingerprint, expires, ca, cert, key } = loadIdentity(cluster, self);
+  if (caFingerprint !== used.caFingerprint)
+    throw new MpcError(
+      'CERTIFICATE',
+      `${displayPath(cluster.caCertPath)} is not the CA that this party began with`,
+      { hint: 'start every party anew to change the CA, or put the earlier certificate back' },
+    );
+  if (cert === used.cert) return used;
+  await transport.renew({ ca, cert, key });
+  return { cert, expires, caFingerprint };
 }
 
 async function connect(

@@ -15,7 +15,7 @@ const FAULTS: readonly (readonly [line: string, message: string, hint: RegExp])[
   [
     'foo',
     "unknown command 'foo'",
-    /^use one of: run, demo, certs, keygen, keys, sign, refresh, backup, audit; /,
+    /^use one of: run, demo, certs, keygen, keys, sign, refresh, serve, status, requests, approve, reject, backup, audit; /,
   ],
   ['foo --bar', "unknown command 'foo'", /--help/],
   ['--json foo --self alice', "unknown command 'foo'", /--help/],
@@ -83,7 +83,7 @@ const FAULTS: readonly (readonly [line: string, message: string, hint: RegExp])[
 test('faulty command lines are USAGE errors that say what is wrong and what to do', async () => {
   process.chdir(folder);
   for (const [line, message, hint] of FAULTS) {
-    const program = buildProgram({ signal: new AbortController().signal });
+    const program = buildProgram({ signal: new AbortController().signal, patience: () => {} });
     await assert.rejects(runProgram(program, line.split(' ').filter(Boolean)), (error: Error) => {
       assert.ok(error instanceof MpcError, line);
       assert.equal(error.message, message, line);
@@ -99,7 +99,7 @@ test('an error is one line of what and one of what to do on standard error', asy
     status: 2,
     stdout: '',
     stderr:
-      "ecdsa-mpc: unknown command 'foo'\nhint: use one of: run, demo, certs, keygen, keys, sign, refresh, backup, audit; see `ecdsa-mpc --help`\n",
+      "ecdsa-mpc: unknown command 'foo'\nhint: use one of: run, demo, certs, keygen, keys, sign, refresh, serve, status, requests, approve, reject, backup, audit; see `ecdsa-mpc --help`\n",
   });
 });
 

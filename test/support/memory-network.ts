@@ -1,7 +1,7 @@
 /** A network in memory, and all parties of a test run over it. */
 import { type Random, randomBytes } from '#src/core/bytes.js';
 import { asMpcError, MpcError, type PartyName } from '#src/core/errors.js';
-import { Mailbox } from '#src/rounds/mailbox.js';
+import { Mailbox, type MailboxOptions } from '#src/rounds/mailbox.js';
 import type { Network, NetworkHandler } from '#src/rounds/network.js';
 import type { Compute, Run } from '#src/rounds/run.js';
 import { type SessionOptions, withSession } from '#src/rounds/session.js';
@@ -88,13 +88,18 @@ export interface TestOptions {
   readonly random?: Random;
   /** Default: each party's jobs run in this thread. */
   readonly compute?: Compute;
+  /** What its mailbox is to do besides noting what it drops. */
+  readonly mailbox?: MailboxOptions;
 }
 
 export function testParty(cluster: MemoryCluster, self: PartyName, options: TestOptions = {}): TestParty {
   const random = options.random ?? randomBytes;
   const compute = options.compute ?? inlineCompute(random);
   const notices: string[] = [];
-  const mailbox = new Mailbox(cluster.network(self), { notice: (text) => notices.push(text) });
+  const mailbox = new Mailbox(cluster.network(self), {
+    notice: (text) => notices.push(text),
+    ...options.mailbox,
+  });
   const { parties } = cluster;
   const defaults = { operation: 'test', parties, descriptor: {}, rounds: [], random, compute };
   return {

@@ -1,5 +1,5 @@
 /** Parties in memory with key stores on disk: their commands run one after another, as processes would. */
-import { mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Policy } from '#src/access/policy.js';
@@ -48,6 +48,13 @@ export class Homes {
     this.#kind = kind;
   }
 
+  /** The same parties once more, with a copy of all that these have stored. */
+  copy(): Homes {
+    const copy = new Homes(this.parties, this.#kind);
+    cpSync(this.#folder, copy.#folder, { recursive: true });
+    return copy;
+  }
+
   /** From now on the cluster files say so. */
   multiplyBy(by: MultiplicationName): void {
     this.#kind = { ...this.#kind, by };
@@ -83,7 +90,7 @@ export class Homes {
         const outcome = await outcomeOf(
           act({
             ...{ self: party.self, keystore: seen, keys: new StoredKeys(seen) },
-            work: { resources: this.#resources(party.self, party), tell: () => {} },
+            work: { resources: this.resources(party.self, party), tell: () => {} },
           }),
         );
         if ('error' in outcome) {
@@ -97,10 +104,13 @@ export class Homes {
     return new Map(running.map((self, at) => [self, outcomes[at]!]));
   }
 
-  #resources(self: PartyName, { mailbox, compute, random }: ReturnType<typeof testParty>): Resources {
+  /** What an operation of `self` works with. */
+  resources(self: PartyName, { mailbox, compute, random }: ReturnType<typeof testParty>): Resources {
     const cluster = {
       parties: this.parties.map((name) => ({ name })),
       security: 112,
+      curve: this.#kind.curve.name,
+      policy: this.#kind.policy,
     } as unknown as ClusterConfig;
     return {
       cluster,

@@ -4,6 +4,7 @@ import type { Secret } from '../../core/bytes.js';
 import { MpcError, type PartyName } from '../../core/errors.js';
 import type { Curve, Point } from '../../curve/curve.js';
 import type { Backup, BackupDescription, Expected, VerifiedAgainst } from '../../pve/backup-file.js';
+import { askDaemon, backupPlace, findDaemon } from '../daemon.js';
 import { addExamples } from '../help.js';
 import { type CommandContext, keyOption, type SharedOptions } from '../options.js';
 import { asParty, requireSelf } from '../party-command.js';
@@ -118,6 +119,16 @@ async function create(options: CreateOptions, context: CommandContext): Promise<
         import('../../work/pool.js'),
       ]);
     const target = readTarget(options.to, options.out);
+    const daemon = await findDaemon(options, self);
+    if (daemon !== undefined) {
+      const { to, out, key } = options;
+      const order = {
+        do: 'backup',
+        backup: await backupPlace(to, out),
+        ...(key !== undefined && { key }),
+      } as const;
+      return await askDaemon(daemon, order, emit, context);
+    }
     await withStore(options, { self, ...context }, async (keystore) => {
       const sharing = confirmedOf(chooseKey(keystore, options.key));
       using share = keystore.loadShare(sharing.keyId, sharing.shid);

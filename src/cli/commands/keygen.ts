@@ -1,5 +1,6 @@
 /** `ecdsa-mpc keygen`: a key of all parties, kept in their state folders. */
 import { Command } from 'commander';
+import { askDaemon, findDaemon } from '../daemon.js';
 import { addExamples } from '../help.js';
 import type { CommandContext, SharedOptions } from '../options.js';
 import { asParty, partyOptions, requireSelf } from '../party-command.js';
@@ -28,10 +29,12 @@ export function keygenCommand(context: CommandContext): Command {
 
 async function keygen(options: SharedOptions, context: CommandContext): Promise<void> {
   const self = requireSelf(options);
-  await asParty(self, options, (emit) =>
-    withStore(options, { self, create: true, ...context }, async (keystore, cluster) => {
+  await asParty(self, options, async (emit) => {
+    const daemon = await findDaemon(options, self);
+    if (daemon !== undefined) return await askDaemon(daemon, { do: 'keygen' }, emit, context);
+    await withStore(options, { self, create: true, ...context }, async (keystore, cluster) => {
       const { runKeygen } = await import('../../party/everyday.js');
       await runKeygen({ ...partyOptions({ self, cluster, emit }, options, context), keystore });
-    }),
-  );
+    });
+  });
 }

@@ -1,6 +1,8 @@
 /** `ecdsa-mpc keys`: what the state folder holds. */
 import { Command } from 'commander';
+import type { PartyName } from '../../core/errors.js';
 import type { KeyDescription } from '../../party/describe-key.js';
+import { askDaemon, findDaemon } from '../daemon.js';
 import { addExamples } from '../help.js';
 import type { CommandContext, SharedOptions } from '../options.js';
 import { requireSelf } from '../party-command.js';
@@ -49,13 +51,24 @@ function exportCommand(context: CommandContext): Command {
 
 async function list(options: SharedOptions, context: CommandContext): Promise<void> {
   const self = requireSelf(options);
+  const daemon = await findDaemon(options, self);
+  if (daemon !== undefined)
+    return await askDaemon(
+      daemon,
+      { do: 'keys' },
+      (event) => printKeys(self, (event as unknown as { keys: readonly KeyDescription[] }).keys, options),
+      context,
+    );
   await withStore(options, { self, ...context }, async (keystore) => {
     const { describeKey } = await import('../../party/describe-key.js');
-    const keys = keystore.keys().map(describeKey);
-    if (options.json) printLine(JSON.stringify({ event: 'keys', party: self, keys }));
-    else if (keys.length === 0) printLine('no keys yet: make one with `ecdsa-mpc keygen`');
-    else keys.flatMap((key, index) => [...(index > 0 ? [''] : []), ...keyLines(key)]).forEach(printLine);
+    printKeys(self, keystore.keys().map(describeKey), options);
   });
+}
+
+function printKeys(self: PartyName, keys: readonly KeyDescription[], { json }: SharedOptions): void {
+  if (json) printLine(JSON.stringify({ event: 'keys', party: self, keys }));
+  else if (keys.length === 0) printLine('no keys yet: make one with `ecdsa-mpc keygen`');
+  else keys.flatMap((key, index) => [...(index > 0 ? [''] : []), ...keyLines(key)]).forEach(printLine);
 }
 
 const STATES: Readonly<Record<KeyDescription['state'], string | undefined>> = {

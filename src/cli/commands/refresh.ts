@@ -1,7 +1,9 @@
 /** `ecdsa-mpc refresh`: new shares of a stored key, under the same public key. */
 import { Command } from 'commander';
 import { MpcError } from '../../core/errors.js';
+import type { DaemonCommand } from '../../daemon/commands.js';
 import type { BackupTarget } from '../../party/stored-backup.js';
+import { askDaemon, backupPlace, findDaemon } from '../daemon.js';
 import { addExamples } from '../help.js';
 import { type CommandContext, keyOption, type SharedOptions } from '../options.js';
 import { asParty, partyOptions, requireSelf } from '../party-command.js';
@@ -40,6 +42,8 @@ async function refresh(options: RefreshCommandOptions, context: CommandContext):
   const self = requireSelf(options);
   await asParty(self, options, async (emit) => {
     const backup = await backupTarget(options);
+    const daemon = await findDaemon(options, self);
+    if (daemon !== undefined) return await askDaemon(daemon, await refreshOrder(options), emit, context);
     await withStore(options, { self, ...context }, async (keystore, cluster) => {
       const { runRefresh } = await import('../../party/everyday.js');
       const { key } = options;
@@ -51,6 +55,16 @@ async function refresh(options: RefreshCommandOptions, context: CommandContext):
       });
     });
   });
+}
+
+/** The same for a daemon, which writes the backup itself before it stores the new share. */
+async function refreshOrder(options: RefreshCommandOptions): Promise<DaemonCommand> {
+  const { key, backupTo, backupOut } = options;
+  return {
+    do: 'refresh',
+    ...(key !== undefined && { key }),
+    ...(backupTo !== undefined && { backup: await backupPlace(backupTo, backupOut!) }),
+  };
 }
 
 /** Where a backup is to go, seen to be fit for it. */

@@ -1,6 +1,9 @@
 /** `ecdsa-mpc sign`: a signature by a quorum with a stored key. */
 import { Command } from 'commander';
 import { MpcError } from '../../core/errors.js';
+import type { DaemonCommand } from '../../daemon/commands.js';
+import type { EventSink, PartyEvent } from '../../party/events.js';
+import { askDaemon, findDaemon } from '../daemon.js';
 import { addExamples } from '../help.js';
 import {
   type CommandContext,
@@ -50,6 +53,8 @@ async function sign(options: SignCommandOptions, context: CommandContext): Promi
   const self = requireSelf(options);
   await asParty(self, options, async (emit) => {
     const message = await messageOf(options);
+    const daemon = await findDaemon(options, self);
+    if (daemon !== undefined) return await askToSign(daemon, message, options, emit, context);
     await withStore(options, { self, ...context }, async (keystore, cluster) => {
       const { runSign } = await import('../../party/everyday.js');
       const { key, quorum, receiver, out } = options;
@@ -63,6 +68,33 @@ async function sign(options: SignCommandOptions, context: CommandContext): Promi
       });
     });
   });
+}
+
+/** Has the daemon sign. A receiver's signature is written here: the daemon writes no files for others. */
+async function askToSign(
+  daemon: string,
+  message: Uint8Array,
+  { key, quorum, receiver, out }: SignCommandOptions,
+  emit: EventSink,
+  context: CommandContext,
+): Promise<void> {
+  const [{ fromHex }, { checkNewFile, PUBLIC, writeNewFile }] = await Promise.all([
+    import('../../core/bytes.js'),
+    import('../../files/files.js'),
+  ]);
+  if (out !== undefined) checkNewFile(out);
+  const order: DaemonCommand = {
+    ...{ do: 'sign', message: Buffer.from(message).toString('base64') },
+    ...(key !== undefined && { key }),
+    ...(quorum !== undefined && { quorum: [...quorum] }),
+    ...(receiver !== undefined && { receiver }),
+  };
+  const tell: EventSink = (event) => {
+    const written = event.event === 'result' && out !== undefined ? event.signature : undefined;
+    if (written !== undefined) writeNewFile(out!, fromHex(written)!, PUBLIC);
+    emit(written === undefined ? event : ({ ...event, out } as PartyEvent));
+  };
+  await askDaemon(daemon, order, tell, context);
 }
 
 /** The bytes to sign. */

@@ -1,0 +1,141 @@
+/**
+ * A party that stays up: it takes letters from the other daemons and commands from its own users, and sees to it that
+ * each request ends, here and in the audit log.
+ */
+
+import { toHex } from '../core/bytes.js';
+import { UndecodableError } from '../core/codec.js';
+import { asMpcError, MpcError, type PartyName } from '../core/errors.js';
+import type { TransportLogger } from '../transport/log.js';
+import { Answerer } from './answerer.js';
+import type { Approval } from './approval-request.js';
+import { Asker, type Caller } from './asker.js';
+import type { RequestContent } from './letters.js';
+import { decodeLetter, type Letter } from './letters.js';
+import type { Outcome } from './perform.js';
+import { Stocker } from './stocker.js';
+import type { Tools } from './tools.js';
+
+export interface DaemonOptions {
+  readonly tools: Tools;
+  readonly approval: Approval;
+  readonly version: string;
+  readonly logger: TransportLogger;
+  /** Told of what makes going on impossible: what cannot be recorded must not be done. */
+  readonly fatal: (error: MpcError) => void;
+}
+
+export class Daemon implements Disposable {
+  readonly asker: Asker;
+  readonly answerer: Answerer;
+  readonly #options: DaemonOptions;
+  readonly #stocker: Stocker;
+  /** What each peer says that it is. */
+  readonly #versions = new Map<PartyName, string>();
+  #isStopping = false;
+
+  constructor(options: DaemonOptions) {
+    const { tools, approval, logger } = options;
+    this.#options = options;
+    this.asker = new Asker(tools);
+    this.answerer = new Answerer(tools, approval);
+    this.#stocker = new Stocker(tools, ({ message }) =>
+      logger.warn({ reason: message }, 'no presignatures made'),
+    );
+  }
+
+  versionOf(peer: PartyName): string | undefined {
+    return this.#versions.get(peer);
+  }
+
+  /** Sees a request of this party's user through. */
+  async ask(content: RequestContent, caller: Caller): Promise<Outcome> {
+    if (this.#isStopping)
+      throw new MpcError('INTERRUPTED', 'this daemon is stopping', {
+        hint: 'ask again when it has been started',
+      });
+    try {
+      return await this.asker.ask(content, caller);
+    } finally {
+      this.#stocker.look();
+    }
+  }
+
+  /** The link to `peer` is up. */
+  linkUp(peer: PartyName): void {
+    this.#options.tools.post(peer, 'greeting', { version: this.#options.version });
+    this.asker.linkUp(peer);
+    this.#stocker.look();
+  }
+
+  /** `peer` has restarted, or is gone: nothing that it knew counts any more. */
+  lost(peer: PartyName, error: MpcError): void {
+    this.#guard(() => {
+      this.#versions.delete(peer);
+      this.#options.tools.presignatures.dropPeer(peer);
+      this.asker.lost(peer, error);
+      this.answerer.lost(peer, error);
+    });
+  }
+
+  /** A letter of a peer. What cannot be read is dropped: nobody but its sender waits for it. */
+  receive(from: PartyName, subject: string, bytes: Uint8Array): void {
+    try {
+      const letter = decodeLetter(subject, bytes);
+      this.#guard(() => this.#handle(from, letter));
+    } catch (error) {
+      if (!(error instanceof UndecodableError)) throw error;
+      this.#options.logger.warn({ peer: from, reason: error.message }, 'dropped a letter');
+    }
+  }
+
+  /** Takes no more requests, ends those that have not begun, and waits for the rest until `signal` is aborted. */
+  async stop(signal: AbortSignal): Promise<void> {
+    this.#isStopping = true;
+    this.#stocker[Symbol.dispose]();
+    const reason = new MpcError('INTERRUPTED', `the daemon of ${this.#options.tools.self} is stopping`);
+    this.asker.withdraw(reason);
+    this.answerer.withdraw(reason);
+    await this.#options.tools.running.ended(signal);
+  }
+
+  [Symbol.dispose](): void {
+    this.#stocker[Symbol.dispose]();
+    this.#options.tools.presignatures[Symbol.dispose]();
+  }
+
+  async #handle(from: PartyName, { subject, body }: Letter): Promise<void> {
+    switch (subject) {
+      case 'greeting':
+        this.#versions.set(from, body.version);
+        return;
+      case 'request':
+        return await this.answerer.request(from, body.content);
+      case 'begin':
+        await this.answerer.begin(from, toHex(body.id), body);
+        return this.#stocker.look();
+      case 'end':
+        return this.answerer.end(from, toHex(body.id), body);
+      case 'answer':
+        return this.asker.answer(from, toHex(body.id), body);
+      case 'held':
+        return this.asker.held(from, toHex(body.id), body);
+      case 'failed':
+        this.asker.failed(from, toHex(body.id), body);
+        return this.#stocker.failed(from, toHex(body.id), body);
+      case 'hold':
+        return await this.answerer.hold(from, toHex(body.id), body);
+      case 'presign':
+        return await this.#stocker.help(from, body);
+    }
+  }
+
+  /** Runs what a peer has set off: whatever it throws is of this party's own making. */
+  async #guard(act: () => void | Promise<void>): Promise<void> {
+    try {
+      await act();
+    } catch (cause) {
+      this.#options.fatal(asMpcError(cause));
+    }
+  }
+}

@@ -1,0 +1,273 @@
+// Daemons in memory: signatures, refreshes and new keys that one asks for and the others approve; refused, given up,
+// and cut off at any time. Every signature is verified by OpenSSL, and the audit logs must agree.
+import assert from 'node:assert/strict';
+import { createHash, createPublicKey, verify } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { parsePolicy } from '#src/access/policy.js';
+import { AUDIT_FILE } from '#src/audit/log.js';
+import { verifyLogs } from '#src/audit/verify.js';
+import { randomBytes, toHex } from '#src/core/bytes.js';
+import { MpcError, type PartyName } from '#src/core/errors.js';
+import { curveByName } from '#src/curve/curve.js';
+import { publicKeyPem } from '#src/curve/ecdsa.js';
+import type { ApprovalRequest, Decision } from '#src/daemon/approval-request.js';
+import type { Outcome } from '#src/daemon/perform.js';
+import type { Sharing } from '#src/protocol/key-share.js';
+import { Daemons } from '../support/daemons.js';
+import { valuesOf } from '../support/memory-network.js';
+import { Homes } from '../support/stores.js';
+
+const PARTIES = ['alice', 'bob', 'charlie'];
+const curve = curveByName('P-256');
+const policy = parsePolicy({ threshold: 2, of: PARTIES }, PARTIES);
+
+const started: Daemons[] = [];
+after(() => {
+  for (const daemons of started) daemons.dispose();
+});
+
+/** With a key that all have. */
+const template = new Homes(PARTIES, { curve, policy, by: 'ot' });
+const generated = template.command(({ keys, work }) => keys.generate(work, 'keygen'));
+after(() => template.dispose());
+
+async function newDaemons(): Promise<{ daemons: Daemons; sharing: Sharing }> {
+  const [sharing] = valuesOf(await generated);
+  const daemons = new Daemons(template.copy());
+  started.push(daemons);
+  return { daemons, sharing: sharing! };
+}
+
+const nobody = (signal = new AbortController().signal) => ({ emit: () => {}, signal });
+
+/** Never decides. */
+const untilAborted = (signal: AbortSignal): Promise<Decision> =>
+  new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+
+function ask(
+  daemons: Daemons,
+  asker: PartyName,
+  { keyId }: Sharing,
+  { message = randomBytes(20), quorum = ['alice', 'bob'], signal = new AbortController().signal } = {},
+): Promise<Outcome & { message: Uint8Array }> {
+  const content = { operation: 'sign', nonce: randomBytes(16), key: keyId, message } as const;
+  return daemons
+    .at(asker)
+    .daemon.ask({ ...content, quorum, receivers: [asker] }, nobody(signal))
+    .then((outcome) => ({ ...outcome, message }));
+}
+
+function assertSigned(
+  { publicKey }: Sharing,
+  { message, signature }: { message: Uint8Array; signature?: Uint8Array },
+): void {
+  assert.ok(verify('sha256', message, createPublicKey(publicKeyPem(curve, publicKey)), signature!));
+}
+
+/** What the audit logs of the daemons say, once all are at rest, is sound, and they agree. */
+async function assertAgreement(daemons: Daemons): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const verdict = await verifyLogs(
+    PARTIES.map((self) => join(daemons.homes.folderOf(self), AUDIT_FILE)).filter(existsSync),
+  );
+  assert.deepEqual(verdict.faults, []);
+}
+
+const failure = (result: Promise<unknown>): Promise<MpcError> =>
+  result.then(
+    () => assert.fail('it was done'),
+    (error: MpcError) => error,
+  );
+
+describe('signatures', () => {
+  test('one after the other, and many at once of several askers', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.startAll();
+    assertSigned(sharing, await ask(daemons, 'alice', sharing));
+    assertSigned(sharing, await ask(daemons, 'bob', sharing));
+    const quorums = [
+      ['alice', 'bob'],
+      ['alice', 'charlie'],
+      ['bob', 'charlie'],
+    ];
+    const many = Array.from({ length: 12 }, (_, i) => {
+      const quorum = quorums[i % 3]!;
+      return ask(daemons, quorum[i % 2]!, sharing, { quorum });
+    });
+    for (const one of await Promise.all(many)) assertSigned(sharing, one);
+    await assertAgreement(daemons);
+  });
+
+  test('with presignatures made ahead, which are made again', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.startAll({ presignatures: 2 });
+    assertSigned(sharing, await ask(daemons, 'alice', sharing));
+    const { tools } = daemons.at('alice');
+    const stock = { keyId: sharing.keyId, quorum: ['alice', 'bob'] };
+    for (let round = 0; round < 2; round += 1) {
+      while (tools.presignatures.level(stock) < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+      const [one, other] = await Promise.all([
+        ask(daemons, 'alice', sharing),
+        ask(daemons, 'alice', sharing),
+      ]);
+      assertSigned(sharing, one!);
+      assertSigned(sharing, other!);
+    }
+    await assertAgreement(daemons);
+  });
+
+  test('a peer that rejects is named, with its reason', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.start('alice');
+    await daemons.start('bob', {
+      approval: async () => ({ decision: 'rejected', by: 'user', reason: 'not on a Sunday' }),
+    });
+    const error = await failure(ask(daemons, 'alice', sharing));
+    assert.equal(error.code, 'PEER_ABORTED');
+    assert.match(error.message, /^bob does not take part: not on a Sunday$/);
+    assert.deepEqual(error.culprits, ['bob']);
+    await assertAgreement(daemons);
+  });
+
+  test('the approver sees the whole message, who asks, and the key', async () => {
+    const { daemons, sharing } = await newDaemons();
+    const seen: ApprovalRequest[] = [];
+    await daemons.start('alice');
+    await daemons.start('bob', {
+      approval: async (request) => {
+        seen.push(request);
+        return { decision: 'approved', by: 'rule' };
+      },
+    });
+    const { message } = await ask(daemons, 'alice', sharing);
+    assert.equal(seen.length, 1);
+    const [{ from, operation, key, quorum, receivers, messageHash, message: shown }] = seen as [
+      ApprovalRequest,
+    ];
+    assert.deepEqual(
+      { from, operation, quorum, receivers },
+      { from: 'alice', operation: 'sign', quorum: ['alice', 'bob'], receivers: ['alice'] },
+    );
+    assert.equal(key, toHex(sharing.keyId));
+    assert.deepEqual(shown, message);
+    assert.equal(messageHash, createHash('sha256').update(message).digest('hex'));
+  });
+
+  test('a peer that comes later is asked then', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.start('alice');
+    const asked = ask(daemons, 'alice', sharing);
+    await daemons.start('bob');
+    assertSigned(sharing, await asked);
+  });
+
+  test('a peer that restarts before it has answered is asked again', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.start('alice');
+    let requested = () => {};
+    const arrived = new Promise<void>((resolve) => {
+      requested = resolve;
+    });
+    await daemons.start('bob', {
+      approval: () => {
+        requested();
+        return new Promise(() => {});
+      },
+    });
+    const asked = ask(daemons, 'alice', sharing);
+    await arrived;
+    daemons.kill('bob');
+    await daemons.start('bob');
+    assertSigned(sharing, await asked);
+    await assertAgreement(daemons);
+  });
+
+  test('an asker that is gone takes its request with it', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.start('alice');
+    const { daemon } = await daemons.start('bob', { approval: (_request, signal) => untilAborted(signal) });
+    const asked = failure(ask(daemons, 'alice', sharing));
+    while (daemon.answerer.list().length === 0) await new Promise(setImmediate);
+    daemons.kill('alice');
+    await asked;
+    while (daemon.answerer.list().length > 0) await new Promise(setImmediate);
+    await daemons.start('alice');
+    await assertAgreement(daemons);
+  });
+
+  test('a caller that gives up takes its request with it', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.start('alice');
+    const { daemon } = await daemons.start('bob', { approval: (_request, signal) => untilAborted(signal) });
+    const caller = new AbortController();
+    const asked = failure(ask(daemons, 'alice', sharing, { signal: caller.signal }));
+    while (daemon.answerer.list().length === 0) await new Promise(setImmediate);
+    caller.abort(new MpcError('INTERRUPTED', 'interrupted'));
+    assert.equal((await asked).code, 'INTERRUPTED');
+    while (daemon.answerer.list().length > 0) await new Promise(setImmediate);
+    await assertAgreement(daemons);
+  });
+
+  test('a request that nobody approves ends when its time is over', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.start('alice', { requestTimeoutMillis: 50 });
+    await daemons.start('bob', { approval: (_request, signal) => untilAborted(signal) });
+    const error = await failure(ask(daemons, 'alice', sharing));
+    assert.equal(error.code, 'TIMEOUT');
+    assert.match(error.message, /bob did not approve it/);
+    assert.deepEqual(error.culprits, ['bob']);
+  });
+});
+
+describe('operations that run alone', () => {
+  test('a refresh waits for signatures, blocks new ones, and takes the presignatures with it', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.startAll({ presignatures: 1 });
+    assertSigned(sharing, await ask(daemons, 'alice', sharing));
+    const before = Array.from({ length: 4 }, () => ask(daemons, 'alice', sharing));
+    const refreshed = daemons
+      .at('charlie')
+      .daemon.ask({ operation: 'refresh', nonce: randomBytes(16), key: sharing.keyId }, nobody());
+    const after = Array.from({ length: 4 }, () => ask(daemons, 'bob', sharing));
+    for (const one of [...(await Promise.all(before)), ...(await Promise.all(after))])
+      assertSigned(sharing, one);
+    assert.equal((await refreshed).sharing.epoch, 1);
+    assertSigned(sharing, await ask(daemons, 'alice', sharing));
+    await assertAgreement(daemons);
+  });
+
+  test('two refreshes of one key at once come one after the other', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.startAll();
+    const content = () => ({ operation: 'refresh', nonce: randomBytes(16), key: sharing.keyId }) as const;
+    const both = ['alice', 'bob'].map((self) => daemons.at(self).daemon.ask(content(), nobody()));
+    const epochs = (await Promise.all(both)).map(({ sharing: { epoch } }) => epoch);
+    assert.deepEqual(epochs.toSorted(), [1, 2]);
+    await assertAgreement(daemons);
+  });
+
+  test('a key is made', async () => {
+    const { daemons } = await newDaemons();
+    await daemons.startAll();
+    const { sharing } = await daemons
+      .at('bob')
+      .daemon.ask({ operation: 'keygen', nonce: randomBytes(16) }, nobody());
+    assertSigned(sharing, await ask(daemons, 'charlie', sharing, { quorum: ['alice', 'charlie'] }));
+    await assertAgreement(daemons);
+  });
+
+  test('a set-up that has to be made is made alone, and once', async () => {
+    const { daemons, sharing } = await newDaemons();
+    // As after a recovery: bob has no set-up any more.
+    const store = await daemons.homes.open('bob');
+    for (const { sharing: each, setups } of store.key(sharing.keyId)!.sharings)
+      for (const { id } of setups) store.eraseSetup(each.keyId, each.shid, id);
+    store[Symbol.dispose]();
+    await daemons.startAll();
+    const many = Array.from({ length: 4 }, (_, i) => ask(daemons, ['alice', 'bob'][i % 2]!, sharing));
+    for (const one of await Promise.all(many)) assertSigned(sharing, one);
+    await assertAgreement(daemons);
+  });
+});

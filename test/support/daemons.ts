@@ -1,0 +1,130 @@
+/** Daemons in memory: parties with key stores and audit logs on disk, over a network in memory. */
+import { AuditLog } from '#src/audit/log.js';
+import { MpcError, type PartyName } from '#src/core/errors.js';
+import type { Approval } from '#src/daemon/approval-request.js';
+import { Daemon } from '#src/daemon/daemon.js';
+import { Gates } from '#src/daemon/gates.js';
+import { encodeLetter } from '#src/daemon/letters.js';
+import { Presignatures } from '#src/daemon/presignatures.js';
+import { RunningOperations } from '#src/daemon/running.js';
+import type { Tools } from '#src/daemon/tools.js';
+import type { Keystore } from '#src/keystore/keystore.js';
+import type { PartyEvent } from '#src/party/events.js';
+import { StoredKeys } from '#src/party/stored-keys.js';
+import type { TransportLogger } from '#src/transport/log.js';
+import { type Intercept, MemoryCluster, testParty } from './memory-network.js';
+import type { Homes } from './stores.js';
+
+export interface TestDaemon {
+  readonly self: PartyName;
+  readonly daemon: Daemon;
+  readonly tools: Tools;
+  readonly keystore: Keystore;
+  readonly audit: AuditLog;
+  /** What it has told its user, and why it could not go on. */
+  readonly events: PartyEvent[];
+  readonly faults: MpcError[];
+  readonly end: AbortController;
+}
+
+export interface DaemonSettings {
+  /** Default: whatever is asked. */
+  readonly approval?: Approval;
+  /** Default: none. */
+  readonly presignatures?: number;
+  readonly requestTimeoutMillis?: number;
+}
+
+const silent: TransportLogger = { debug() {}, info() {}, warn() {}, error() {} };
+
+export const always: Approval = async () => ({ decision: 'approved', by: 'rule' });
+
+export class Daemons {
+  readonly homes: Homes;
+  readonly #cluster: MemoryCluster;
+  readonly #running = new Map<PartyName, TestDaemon>();
+
+  constructor(homes: Homes, intercept?: Intercept) {
+    this.homes = homes;
+    this.#cluster = new MemoryCluster(homes.parties, intercept);
+  }
+
+  at(self: PartyName): TestDaemon {
+    const running = this.#running.get(self);
+    if (running === undefined) throw new Error(`no daemon of ${self}`);
+    return running;
+  }
+
+  async startAll(settings: DaemonSettings = {}): Promise<void> {
+    for (const self of this.homes.parties) await this.start(self, settings);
+  }
+
+  /** Starts the daemon of `self`; those that run already and it find each other. */
+  async start(self: PartyName, settings: DaemonSettings = {}): Promise<TestDaemon> {
+    const { approval = always, presignatures: wanted = 0, requestTimeoutMillis = 60_000 } = settings;
+    const { homes } = this;
+    const keystore = await homes.open(self);
+    const audit = AuditLog.open(homes.folderOf(self), self);
+    audit.append({ event: 'opened', party: self, version: '0.0.0' });
+    for (const id of audit.unfinished().keys())
+      audit.append({ event: 'failed', id, code: 'INTERRUPTED', reason: 'it was cut off' });
+    const end = new AbortController();
+    const events: PartyEvent[] = [];
+    const faults: MpcError[] = [];
+    let daemon: Daemon | undefined;
+    const party = testParty(this.#cluster, self, {
+      mailbox: {
+        letter: (from, subject, body) => daemon?.receive(from, subject, body),
+        lost: (peer, error) => daemon?.lost(peer, error),
+      },
+    });
+    const resources = homes.resources(self, party);
+    const tools: Tools = {
+      ...{ self, cluster: resources.cluster, keystore, audit, signal: end.signal },
+      settings: { presignatures: wanted, requestTimeoutMillis },
+      record: (event) => audit.append(event),
+      keys: new StoredKeys(keystore),
+      compute: party.compute,
+      gates: new Gates(),
+      presignatures: new Presignatures(),
+      running: new RunningOperations(),
+      isUp: (peer) => this.#running.has(peer),
+      post: (to, subject, body) =>
+        void party.mailbox.sendLetter(to, subject, encodeLetter(subject, body)).catch(() => {}),
+      during: (kind, signal, act) =>
+        act({
+          ...resources,
+          curve: kind.curve,
+          policy: kind.policy,
+          signal: AbortSignal.any([signal, end.signal]),
+        }),
+      emit: (event) => events.push(event),
+    };
+    const fatal = (error: MpcError): void => void faults.push(error);
+    daemon = new Daemon({ tools, approval, version: '0.0.0', logger: silent, fatal });
+    const started: TestDaemon = { self, daemon, tools, keystore, audit, events, faults, end };
+    for (const [other, { daemon: its }] of this.#running)
+      setImmediate(() => {
+        daemon?.linkUp(other);
+        its.linkUp(self);
+      });
+    this.#running.set(self, started);
+    return started;
+  }
+
+  /** Ends the daemon of `self` as a kill would: it writes and sends nothing more. The others learn of it. */
+  kill(self: PartyName): void {
+    const { end, keystore, audit, daemon } = this.at(self);
+    this.#running.delete(self);
+    this.#cluster.network(self);
+    audit[Symbol.dispose]();
+    keystore[Symbol.dispose]();
+    end.abort(new MpcError('INTERRUPTED', `${self} was killed`));
+    daemon[Symbol.dispose]();
+  }
+
+  dispose(): void {
+    for (const self of [...this.#running.keys()]) this.kill(self);
+    this.homes.dispose();
+  }
+}
