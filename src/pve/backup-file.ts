@@ -21,15 +21,13 @@ import { invariant, MpcError, type PartyName } from '../core/errors.js';
 import { type Curve, type CurveName, curveByName, type Point } from '../curve/curve.js';
 import { pointField } from '../curve/fields.js';
 import { KEY_ID_BYTES, keyIdOf } from '../curve/key-id.js';
+import { ciphertextShape, isComplete } from './ciphertext-fields.js';
 import {
   type Ciphertext,
-  ciphertextShape,
   decrypt,
   encrypt,
   FORMAT_VERSION,
   INSTANCES,
-  isComplete,
-  type ShareOf,
   type Statement,
   verify,
 } from './pve.js';
@@ -41,6 +39,7 @@ import {
   SCHEMES,
   type Scheme,
 } from './recipient.js';
+import { type ShareOf, shareFields } from './subject.js';
 
 /** What a backup is of, and the name that its maker gives it. */
 export interface BackupSubject extends ShareOf {
@@ -113,21 +112,20 @@ const subjectShape = (curve: Curve, scheme: Scheme) => ({
   recipient: recipientField(scheme),
 });
 
-function makeSchemas(curve: Curve, scheme: Scheme) {
-  const subject = z.strictObject(subjectShape(curve, scheme));
-  return { subject, file: subject.extend(ciphertextShape(curve, scheme)) };
-}
+const makeFileSchema = (curve: Curve, scheme: Scheme) =>
+  z.strictObject({ ...subjectShape(curve, scheme), ...ciphertextShape(curve, scheme) });
 
-type Schemas = ReturnType<typeof makeSchemas>;
-type SubjectFields = z.output<Schemas['subject']>;
+type FileSchema = ReturnType<typeof makeFileSchema>;
+type FileFields = z.output<FileSchema>;
+type SubjectFields = Omit<FileFields, keyof Ciphertext>;
 
-const schemas = new Map<string, Schemas>();
+const fileSchemas = new Map<string, FileSchema>();
 
-/** The schemas of a curve and scheme, kept: compiling them takes longer than reading a file. */
-function schemasFor(curve: Curve, scheme: Scheme): Schemas {
+/** The schema of a file of this curve and scheme, kept: compiling it takes longer than reading a file. */
+function fileSchemaFor(curve: Curve, scheme: Scheme): FileSchema {
   const key = `${curve.name} ${scheme}`;
-  const made = schemas.get(key) ?? makeSchemas(curve, scheme);
-  schemas.set(key, made);
+  const made = fileSchemas.get(key) ?? makeFileSchema(curve, scheme);
+  fileSchemas.set(key, made);
   return made;
 }
 
@@ -158,26 +156,16 @@ function subjectOfFields(fields: SubjectFields): BackupSubject {
   return { curve, label, keyId, epoch, shid, party, publicKey, publicShares, policy };
 }
 
-const statementOf = (subject: BackupSubject, recipient: Recipient): Statement => ({
+/** What the proof in a backup of `subject` states. */
+export const statementOf = (subject: BackupSubject, recipient: Recipient): Statement => ({
   curve: subject.curve,
   label: subject.label,
   Q: subject.publicShares.get(subject.party)!,
   recipient,
-  share: subject,
+  subject: shareFields(subject),
 });
 
 // Making
-
-/** All that {@link createBackup} takes but the share, as bytes that can go to another thread. */
-export const encodeSubject = (subject: BackupSubject, recipient: Recipient): Uint8Array =>
-  encodeAs(schemasFor(subject.curve, recipient.scheme).subject, subjectToFields(subject, recipient));
-
-/** Undoes {@link encodeSubject}. */
-export function decodeSubject(bytes: Uint8Array): { subject: BackupSubject; recipient: Recipient } {
-  const { curve, scheme } = readKind(decode(bytes, MAX_BYTES));
-  const fields = decodeAs(schemasFor(curve, scheme).subject, bytes, MAX_BYTES);
-  return { subject: subjectOfFields(fields), recipient: fields.recipient };
-}
 
 /**
  * The binary form of a backup of `x`, the share of `subject.party`, 32 bytes.
@@ -189,12 +177,25 @@ export function createBackup(
   recipient: Recipient,
   random: Random,
 ): Uint8Array {
+  checkSubject(subject);
+  return encodeBackup(subject, recipient, encrypt(statementOf(subject, recipient), x, random));
+}
+
+/** Throws `BUG` unless the subject is sound in itself. */
+export function checkSubject(subject: BackupSubject): void {
   invariant(subject.publicShares.size === leaves(subject.policy).length, 'public shares of other parties');
   invariant(equalBytes(subject.keyId, keyIdOf(subject.curve, subject.publicKey)), 'key id of another key');
   invariant(isLabel(subject.label), 'not a label');
-  const ciphertext = encrypt(statementOf(subject, recipient), x, random);
+}
+
+/** The binary form of a backup. */
+export function encodeBackup(
+  subject: BackupSubject,
+  recipient: Recipient,
+  ciphertext: Ciphertext,
+): Uint8Array {
   const fields = { ...subjectToFields(subject, recipient), ...ciphertext };
-  return encodeAs(schemasFor(subject.curve, recipient.scheme).file, {
+  return encodeAs(fileSchemaFor(subject.curve, recipient.scheme), {
     ...fields,
     closed: [...ciphertext.closed],
     seeds: [...ciphertext.seeds],
@@ -232,7 +233,7 @@ function bytesOfText(text: string): Uint8Array {
 
 function decodeBackup(bytes: Uint8Array): Backup {
   const { curve, scheme } = readKind(decode(bytes, MAX_BYTES));
-  const fields = decodeAs(schemasFor(curve, scheme).file, bytes, MAX_BYTES);
+  const fields = decodeAs(fileSchemaFor(curve, scheme), bytes, MAX_BYTES);
   const { recipient, salt, closed, seeds, rows } = fields;
   const ciphertext = { salt, closed, seeds, rows };
   if (!isComplete(ciphertext))
@@ -281,10 +282,14 @@ const DISTRUST_HINT = 'do not rely on this backup: get an intact copy, or have t
  * Verifies that the recipient can open `backup` to the share that it claims, with no secret.
  * Throws `BACKUP`, saying what does not hold; the claims are compared with `expected` before the proof is checked.
  */
-export function verifyBackup(
-  { subject, recipient, ciphertext }: Backup,
-  expected: Expected = {},
-): VerifiedAgainst {
+export function verifyBackup(backup: Backup, expected: Expected = {}): VerifiedAgainst {
+  checkClaims(backup, expected);
+  const { subject, recipient, ciphertext } = backup;
+  return verdict(verify(statementOf(subject, recipient), ciphertext), expected);
+}
+
+/** The part of {@link verifyBackup} before the proof. */
+export function checkClaims({ subject, recipient }: Backup, expected: Expected): void {
   checkExpected(subject, recipient, expected);
   const { curve, policy, publicKey, publicShares } = subject;
   if (!isConsistent(curve, policy, publicKey, publicShares)) {
@@ -292,7 +297,11 @@ export function verifyBackup(
       hint: DISTRUST_HINT,
     });
   }
-  if (!verify(statementOf(subject, recipient), ciphertext)) {
+}
+
+/** The end of {@link verifyBackup}, from whether the proof holds. */
+export function verdict(proofHolds: boolean, expected: Expected): VerifiedAgainst {
+  if (!proofHolds) {
     throw new MpcError('BACKUP', 'the backup does not verify: its proof does not hold', {
       hint: DISTRUST_HINT,
     });

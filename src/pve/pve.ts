@@ -8,21 +8,16 @@
  * ones, with probability 1/C(256, 30) < 2^-129 per hash that it tries.
  */
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
-import { leaves, type Policy, policyBytes } from '../access/policy.js';
-import { bytesToBigint, concatBytes, type Random, Secret } from '../core/bytes.js';
-import { bytesField, listField } from '../core/codec.js';
-import { invariant, type PartyName } from '../core/errors.js';
+import { bytesToBigint, type Random, Secret } from '../core/bytes.js';
+import { invariant } from '../core/errors.js';
 import { type Field, hash } from '../core/transcript.js';
 import { type Curve, POINT_BYTES, type Point, SCALAR_BYTES } from '../curve/curve.js';
-import { scalarField } from '../curve/fields.js';
 import {
   CIPHERTEXT_BYTES,
   COINS_BYTES,
   type Encryptor,
   type Recipient,
   type RecipientPrivateKey,
-  type Scheme,
 } from './recipient.js';
 
 /** Version of this scheme and of the backup file; part of every hash. */
@@ -33,26 +28,14 @@ export const INSTANCES = 256;
 export const CLOSED = 30;
 export const SALT_BYTES = 32;
 
-/** What x is a share of. The policy's leaves are the parties; `publicShares` holds X_j for each of them. */
-export interface ShareOf {
-  readonly keyId: Uint8Array;
-  readonly shid: Uint8Array;
-  readonly epoch: number;
-  readonly party: PartyName;
-  /** X. */
-  readonly publicKey: Point;
-  readonly publicShares: ReadonlyMap<PartyName, Point>;
-  readonly policy: Policy;
-}
-
 /** What is proved: the recipient can decrypt the discrete logarithm of Q. */
 export interface Statement {
   readonly curve: Curve;
   readonly label: string;
   readonly Q: Point;
   readonly recipient: Recipient;
-  /** Absent when x belongs to no cluster: its fields are then empty. */
-  readonly share?: ShareOf;
+  /** What x is a share of, as fields of a hash. */
+  readonly subject: readonly Field[];
 }
 
 /** The answer of a closed instance j: c_j = Encrypt(r_j) and z_j = x + r_j mod q. */
@@ -61,7 +44,7 @@ export interface Row {
   readonly z: bigint;
 }
 
-/** A ciphertext that fits {@link ciphertextShape}: everything but the statement. */
+/** A ciphertext that fits the file's schema (ciphertext-fields.ts): everything but the statement. */
 export interface Ciphertext {
   readonly salt: Uint8Array;
   /** T, ascending. */
@@ -74,23 +57,9 @@ export interface Ciphertext {
 
 // Hashes
 
-const EMPTY = new Uint8Array(0);
-
-const shareFields = ({ keyId, shid, epoch, party, publicKey, publicShares, policy }: ShareOf): Field[] => [
-  keyId,
-  shid,
-  BigInt(epoch),
-  party,
-  publicKey.toBytes(),
-  leaves(policy).map((name) => publicShares.get(name)!.toBytes()),
-  policyBytes(policy),
-];
-const NO_SHARE: Field[] = [EMPTY, EMPTY, 0n, '', EMPTY, [], EMPTY];
-
 /** info, 32 bytes: binds every hash and every encryption below to the statement and the salt. */
-export function infoHash({ curve, label, Q, recipient, share }: Statement, salt: Uint8Array): Uint8Array {
+export function infoHash({ curve, label, Q, recipient, subject }: Statement, salt: Uint8Array): Uint8Array {
   const parameters = [BigInt(FORMAT_VERSION), recipient.scheme, BigInt(INSTANCES), BigInt(CLOSED)];
-  const subject = share === undefined ? NO_SHARE : shareFields(share);
   return hash('pve info', [...parameters, curve.name, label, ...subject, Q.toBytes(), recipient.spki, salt]);
 }
 
@@ -246,43 +215,3 @@ export function decrypt(
   }
   return undefined;
 }
-
-// Encoding
-
-/** T as 30 ascending bytes. */
-const closedField = z.codec(
-  bytesField(CLOSED).refine(
-    (bytes) => bytes.every((j, index) => index === 0 || j > bytes[index - 1]!),
-    'not ascending',
-  ),
-  z.array(z.int()),
-  { decode: (bytes) => [...bytes], encode: (closed) => Uint8Array.from(closed) },
-);
-
-/** Seeds one after another. */
-const seedsField = z.codec(
-  z.custom<Uint8Array>(
-    (value) => value instanceof Uint8Array && value.length % SEED_BYTES === 0,
-    'not whole seeds',
-  ),
-  z.array(z.custom<Uint8Array>()),
-  {
-    decode: (bytes) =>
-      Array.from({ length: bytes.length / SEED_BYTES }, (_, index) =>
-        bytes.slice(index * SEED_BYTES, (index + 1) * SEED_BYTES),
-      ),
-    encode: (seeds) => concatBytes(...seeds),
-  },
-);
-
-/** The fields of a {@link Ciphertext}; together they must pass {@link isComplete}. */
-export const ciphertextShape = (curve: Curve, scheme: Scheme) => ({
-  salt: bytesField(SALT_BYTES),
-  closed: closedField,
-  seeds: seedsField,
-  rows: listField(z.strictObject({ c: bytesField(CIPHERTEXT_BYTES[scheme]), z: scalarField(curve) }), CLOSED),
-});
-
-/** Whether there are exactly the seeds that T asks for. */
-export const isComplete = ({ closed, seeds }: Pick<Ciphertext, 'closed' | 'seeds'>): boolean =>
-  seeds.length === cover(closed).length;

@@ -6,24 +6,13 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { clusterFolders } from '../support/cluster-folder.js';
 import { LAUNCHER, start } from '../support/command.js';
+import { modulesIn, packagesIn } from '../support/loaded-packages.js';
 
 const HOOKS = import.meta.resolve('../support/loaded-modules.js');
 
 /** Starts the program, which then tells on standard output what it loads. */
 const startTelling = (args: readonly string[], cwd?: string) =>
   start(process.execPath, ['--import', HOOKS, LAUNCHER, ...args], { ...(cwd !== undefined && { cwd }) });
-
-/** The packages among what `stdout` says was loaded. */
-const packagesIn = (stdout: string): string[] =>
-  [
-    ...new Set(
-      [...stdout.matchAll(/^loads .*\/node_modules\/((?:@[^/\s]+\/)?[^/\s]+)/gm)].map(([, name]) => name!),
-    ),
-  ].sort();
-
-/** The program's own modules among what `stdout` says was loaded, without their endings. */
-const modulesIn = (stdout: string): string[] =>
-  [...stdout.matchAll(/^loads \S*\/dist\/(\S+)\.js$/gm)].map(([, name]) => name!);
 
 const clusterFolder = clusterFolders();
 

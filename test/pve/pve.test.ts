@@ -18,6 +18,7 @@ import {
   verify,
 } from '#src/pve/pve.js';
 import { type Recipient, SCHEMES, type Scheme } from '#src/pve/recipient.js';
+import { NO_SHARE, shareFields } from '#src/pve/subject.js';
 import { newRecoveryKey, PARTIES, type RecoveryKey, seededRandom, sharedKey } from '../support/backups.js';
 
 const CURVES: readonly CurveName[] = ['P-256', 'secp256k1'];
@@ -31,8 +32,11 @@ function example(curve: CurveName, scheme: Scheme) {
   const { subject, x } = sharedKey(curve);
   const Q = subject.publicShares.get('alice')!;
   const { recipient } = keys.get(scheme)!;
-  const statement: Statement = { curve: subject.curve, label: 'a label', Q, recipient, share: subject };
-  return { statement, x };
+  const statement: Statement = {
+    ...{ curve: subject.curve, label: 'a label', Q, recipient },
+    subject: shareFields(subject),
+  };
+  return { statement, x, share: subject };
 }
 
 function encrypted(statement: Statement, x: Uint8Array, random = randomBytes): Ciphertext {
@@ -68,7 +72,7 @@ test('the same coins give the same ciphertext, others another one', () => {
 
 test('a logarithm that belongs to no cluster', () => {
   const { statement, x } = example('P-256', 'hpke-p256');
-  const { share: _, ...alone } = statement;
+  const alone = { ...statement, subject: NO_SHARE };
   const ciphertext = encrypted(alone, x);
   assert.equal(verify(alone, ciphertext), true);
   assert.equal(decrypted(alone, ciphertext), toHex(x));
@@ -83,8 +87,7 @@ test('what is not the logarithm of Q is not encrypted', () => {
 });
 
 test('info binds every field of the statement, and the salt', () => {
-  const { statement } = example('P-256', 'hpke-p256');
-  const share = statement.share!;
+  const { statement, share } = example('P-256', 'hpke-p256');
   const { G } = statement.curve;
   const salt = new Uint8Array(32);
   const shares = (name: string) => new Map([...share.publicShares, [name, G] as const]);
@@ -103,7 +106,7 @@ test('info binds every field of the statement, and the salt', () => {
       { publicKey: G },
       ...PARTIES.map((name) => ({ publicShares: shares(name) })),
       { policy: { ...share.policy, kind: 'threshold' as const } },
-    ].map((changed) => ({ ...statement, share: { ...share, ...changed } })),
+    ].map((changed) => ({ ...statement, subject: shareFields({ ...share, ...changed }) })),
   ];
   const infos = [...variants.map((each) => infoHash(each, salt)), infoHash(statement, salt.with(31, 1))];
   assert.equal(new Set(infos.map(toHex)).size, variants.length + 1);

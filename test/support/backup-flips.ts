@@ -10,7 +10,7 @@ import assert from 'node:assert/strict';
 import { bytesToBigint, equalBytes, toHex } from '#src/core/bytes.js';
 import { MpcError } from '#src/core/errors.js';
 import { POINT_BYTES } from '#src/curve/curve.js';
-import { type Backup, parseBackup, verifyBackup } from '#src/pve/backup-file.js';
+import { type Backup, parseBackup, statementOf, verifyBackup } from '#src/pve/backup-file.js';
 import {
   type Ciphertext,
   challenge,
@@ -20,7 +20,6 @@ import {
   INSTANCES,
   infoHash,
   reopen,
-  type Statement,
 } from '#src/pve/pve.js';
 import { CIPHERTEXT_BYTES } from '#src/pve/recipient.js';
 
@@ -32,16 +31,11 @@ interface Part {
   readonly refused: (altered: Uint8Array) => boolean;
 }
 
-const statementOf = ({ subject, recipient }: Backup): Statement => ({
-  ...{ curve: subject.curve, label: subject.label, recipient, share: subject },
-  Q: subject.publicShares.get(subject.party)!,
-});
-
 /** The parts that only the proof covers: seeds, and c and z of every row. */
 function proofParts(file: Uint8Array, backup: Backup): Part[] {
   const { ciphertext } = backup;
   const { salt, closed, seeds, rows } = ciphertext;
-  const statement = statementOf(backup);
+  const statement = statementOf(backup.subject, backup.recipient);
   const info = infoHash(statement, salt);
   const message = complete(statement, ciphertext, reopen(statement, info, ciphertext))!;
   const differs = (altered: FirstMessage) => challenge(info, altered).some((j, index) => j !== closed[index]);
@@ -149,7 +143,8 @@ export function flipEveryByte(file: Uint8Array): number {
 function flipHeaderByte(file: Uint8Array, original: Backup, i: number): void {
   const altered = readUnlessRefused(flipped(file, i));
   if (altered === undefined) return;
-  const infoOf = (backup: Backup) => toHex(infoHash(statementOf(backup), backup.ciphertext.salt));
+  const infoOf = (backup: Backup) =>
+    toHex(infoHash(statementOf(backup.subject, backup.recipient), backup.ciphertext.salt));
   const sameInfo = infoOf(altered) === infoOf(original);
   if (sameInfo) assert.notDeepEqual(altered.ciphertext.closed, original.ciphertext.closed, `byte ${i}`);
   if (sameInfo || i % 32 === 0) assertFileRefused(file, i);
