@@ -143,13 +143,17 @@ test('headers are bounded, in length and in time', async () => {
 
 test('a connection on which nothing moves is dropped', async () => {
   const body = 'x'.repeat(20_000_000);
-  const large = { '/metrics': () => ({ status: 200, contentType: 'text/plain', body }) };
-  await using open = await listening({ pages: large, limits: { idleMillis: 50 } });
+  const large = { ...pages, '/large': () => ({ status: 200, contentType: 'text/plain', body }) };
+  await using open = await listening({ pages: large, limits: { idleMillis: 50, connections: 1 } });
   assert.equal(await send(open, ''), '');
   const reader = connect({ host: '127.0.0.1', port: open.monitor.port }).on('error', () => {});
-  reader.write(get('/metrics'));
-  // It does not read, and when it does at last, the rest is not there.
-  await new Promise((resolve) => setTimeout(resolve, 500));
+  await new Promise((resolve) => reader.once('connect', resolve));
+  reader.write(get('/large'));
+  // It does not read, and its place is another's after a while.
+  for (let tries = 1; statusOf(await send(open, get('/metrics'))) !== 200; tries++) {
+    assert.ok(tries < 1_000, 'it is still connected');
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
   let read = 0;
   reader.on('data', (part: Buffer) => {
     read += part.length;
