@@ -4,10 +4,10 @@
  * nothing outside this folder may depend on which multiplication runs.
  */
 import type { z } from 'zod';
-import { bytesToBigint, type Secret } from '../core/bytes.js';
+import { bytesToBigint, type Random, type Secret } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
-import type { AnyRound, Run } from '../rounds/run.js';
+import type { AnyRound, Compute, Run } from '../rounds/run.js';
 
 /** A pair of scalars mod q, one per input. */
 export type ScalarPair = readonly [bigint, bigint];
@@ -39,6 +39,12 @@ export interface Use {
   readonly peer: PartyName;
 }
 
+/** What work ahead of all sessions needs. */
+export interface IdleWork {
+  readonly compute: Compute;
+  readonly random: Random;
+}
+
 /** What one party keeps after the set-up with all its peers. Secret; wiped when disposed. */
 export interface MultiplicationSetup extends Disposable {
   /** As receiver towards `use.peer`: draws χ. */
@@ -54,6 +60,12 @@ export interface MultiplicationSetup extends Disposable {
   ): Promise<{ readonly message2: unknown; readonly c: ScalarPair } | undefined>;
   /** As receiver: d_0, d_1 from the peer's answer; `undefined`: it fails its checks, and the peer is at fault. */
   finish(use: Use, opened: Opened, message2: unknown): Promise<ScalarPair | undefined>;
+  /**
+   * Makes ahead, in memory, what uses with `peer` need and what does not depend on its messages: enough for `count`
+   * of each kind, within a limit. For a party that is idle; uses take from it and compute what is missing. Absent
+   * where there is nothing to gain.
+   */
+  prepare?(work: IdleWork, peer: PartyName, count: number): Promise<void>;
   /** All that {@link Multiplication.restore} needs to make this set-up again. The caller disposes it. */
   save(): Secret;
   /**

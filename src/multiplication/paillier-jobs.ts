@@ -2,7 +2,7 @@
  * The arithmetic of the Paillier multiplication, as jobs for worker threads. Keys come in as numbers and bytes and
  * become key objects here; the factorisation of the party's own modulus is used wherever it helps (CRT).
  */
-import { bigintToBytes, bytesToBigint, concatBytes } from '../core/bytes.js';
+import { bigintToBytes, bytesToBigint, concatBytes, type Random } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
 import { mod as reduce } from '../math/modular.js';
 import { ELL_PRIME, type SecurityBits, type SecurityLevel, securityLevel } from '../math/params.js';
@@ -194,7 +194,7 @@ export const verifyModulus = defineJob(
   },
 );
 
-// Use
+// Work ahead of a use
 
 /** A pair of scalars as bytes. */
 type ScalarBytes = readonly [Uint8Array, Uint8Array];
@@ -206,29 +206,140 @@ interface Pair {
   readonly peer: Parameters;
 }
 
+/**
+ * What was made ahead crosses between threads, and is kept, as bytes: its integers in the order of their names, a sign
+ * and a magnitude each, as wide as the largest of them, which is an element modulo N².
+ */
+const widthOf = (level: SecurityLevel): number => 1 + (2 * level.modulusBits) / 8;
+
+function pack(values: readonly bigint[], level: SecurityLevel): Uint8Array {
+  const width = widthOf(level);
+  const bytes = new Uint8Array(values.length * width);
+  values.forEach((value, i) => {
+    const magnitude = bigintToBytes(value < 0n ? -value : value, width - 1);
+    bytes[i * width] = value < 0n ? 1 : 0;
+    bytes.set(magnitude, i * width + 1);
+    magnitude.fill(0);
+  });
+  return bytes;
+}
+
+function unpack(bytes: Uint8Array, level: SecurityLevel): bigint[] {
+  const width = widthOf(level);
+  return Array.from({ length: bytes.length / width }, (_, i) => {
+    const magnitude = bytesToBigint(bytes.subarray(i * width + 1, (i + 1) * width));
+    return bytes[i * width] === 1 ? -magnitude : magnitude;
+  });
+}
+
+const ENC_NAMES = ['alpha', 'mu', 'r', 'gamma', 'S', 'C', 'A'] as const satisfies (keyof enc.Prepared)[];
+const AFF_NAMES = [
+  ...['alpha', 'beta', 'r', 'gamma', 'delta', 'm', 'mu'],
+  ...['B', 'E', 'M', 'F', 'T'],
+] as const satisfies (keyof aff.Prepared)[];
+
+/** The values of `names` in their order, and an object of them again. */
+const valuesOf = <K extends string>(names: readonly K[], object: Readonly<Record<K, bigint>>): bigint[] =>
+  names.map((name) => object[name]);
+const objectOf = <K extends string>(names: readonly K[], values: readonly bigint[]): Record<K, bigint> =>
+  Object.fromEntries(names.map((name, i) => [name, values[i]!])) as Record<K, bigint>;
+
+/** C = encrypt(χ; ρ), and what Π^enc needs but its context. */
+interface PreparedOpening {
+  readonly rho: bigint;
+  readonly C: bigint;
+  readonly proof: enc.Prepared;
+}
+
+function makeOpening(key: PrivateKey, pedersen: VerifiedRingPedersen, chi: bigint, random: Random) {
+  const rho = sampleUnit(key.N, random);
+  const C = encrypt(key, chi, rho);
+  return { rho, C, proof: enc.prepare({ key, pedersen }, chi, random) } satisfies PreparedOpening;
+}
+
+/** y and encrypt(y; ρ) for one input, and what Π^aff needs but C, the input and its context. */
+interface PreparedAnswer {
+  readonly y: bigint;
+  readonly rho: bigint;
+  readonly Y: bigint;
+  readonly proof: aff.Prepared;
+}
+
+function makeAnswer({ key, pedersen }: VerifiedPeer, random: Random): PreparedAnswer {
+  const y = sampleSigned(1n << BigInt(ELL_PRIME), random);
+  const rho = sampleUnit(key.N, random);
+  return { y, rho, Y: encrypt(key, y, rho), proof: aff.prepare({ key, pedersen }, y, random) };
+}
+
+function unpackOpening(bytes: Uint8Array, level: SecurityLevel): PreparedOpening {
+  const [rho, C, ...proof] = unpack(bytes, level);
+  return { rho: rho!, C: C!, proof: objectOf(ENC_NAMES, proof) };
+}
+
+function unpackAnswer(bytes: Uint8Array, level: SecurityLevel): PreparedAnswer {
+  const [y, rho, Y, ...proof] = unpack(bytes, level);
+  return { y: y!, rho: rho!, Y: Y!, proof: objectOf(AFF_NAMES, proof) };
+}
+
+/** For {@link open}: χ encrypted, and the first message of Π^enc towards the sender. */
+export const prepareOpening = defineJob(
+  import.meta.url,
+  'paillier prepare opening',
+  (input: Pair & { readonly secret: OwnKeySecret & { readonly chi: Uint8Array } }, { random }) => {
+    const level = securityLevel(input.level);
+    const { pedersen } = verifiedPeer(input.peer, level);
+    const { key } = ownerOf(input.secret);
+    const { rho, C, proof } = makeOpening(key, pedersen, bytesToBigint(input.secret.chi), random);
+    return { secret: pack([rho, C, ...valuesOf(ENC_NAMES, proof)], level) };
+  },
+);
+
+/** For {@link respond}: a mask for each input, encrypted, and most of the first message of its Π^aff. */
+export const prepareAnswer = defineJob(
+  import.meta.url,
+  'paillier prepare answer',
+  (input: Pair, { random }): { readonly secret: readonly [Uint8Array, Uint8Array] } => {
+    const level = securityLevel(input.level);
+    const peer = verifiedPeer(input.peer, level);
+    const packed = () => {
+      const { y, rho, Y, proof } = makeAnswer(peer, random);
+      return pack([y, rho, Y, ...valuesOf(AFF_NAMES, proof)], level);
+    };
+    return { secret: [packed(), packed()] };
+  },
+);
+
+// Use
+
 /** The context of the proof about the l-th input. */
 const inputContext = (context: ProofContext, l: number): ProofContext => ({
   ...context,
   extra: Uint8Array.of(l),
 });
 
-/** Receiver: C = encrypt(χ; ρ) under one's own key, with Π^enc towards the sender. */
+/** Receiver: C = encrypt(χ; ρ) under one's own key, with Π^enc towards the sender; `prepared` for that very χ. */
 export const open = defineJob(
   import.meta.url,
   'paillier open',
   (
     input: Pair & {
       readonly context: ProofContext;
-      readonly secret: OwnKeySecret & { readonly chi: Uint8Array };
+      readonly secret: OwnKeySecret & {
+        readonly chi: Uint8Array;
+        readonly prepared?: Uint8Array | undefined;
+      };
     },
     { random },
   ): Message1 => {
+    const level = securityLevel(input.level);
     const { key } = ownerOf(input.secret);
-    const { pedersen } = verifiedPeer(input.peer, securityLevel(input.level));
+    const { pedersen } = verifiedPeer(input.peer, level);
+    const { prepared } = input.secret;
     const chi = bytesToBigint(input.secret.chi);
-    const rho = sampleUnit(key.N, random);
-    const C = encrypt(key, chi, rho);
-    return { C, enc: enc.prove(input.context, { key, pedersen, K: C }, { k: chi, rho }, random) };
+    const { rho, C, proof } = prepared
+      ? unpackOpening(prepared, level)
+      : makeOpening(key, pedersen, chi, random);
+    return { C, enc: enc.complete(input.context, { key, pedersen, K: C }, { k: chi, rho }, proof) };
   },
 );
 
@@ -241,24 +352,29 @@ export const respond = defineJob(
       readonly receiverContext: ProofContext;
       readonly senderContext: ProofContext;
       readonly message1: Message1;
-      readonly secret: OwnKeySecret & { readonly a: ScalarBytes };
+      readonly secret: OwnKeySecret & {
+        readonly a: ScalarBytes;
+        readonly prepared?: readonly [Uint8Array, Uint8Array] | undefined;
+      };
     },
     { random },
   ): (Message2 & { readonly secret: ScalarBytes }) | undefined => {
+    const level = securityLevel(input.level);
     const own = ownerOf(input.secret);
-    const { key, pedersen } = verifiedPeer(input.peer, securityLevel(input.level));
+    const peer = verifiedPeer(input.peer, level);
+    const { key, pedersen } = peer;
+    const { prepared } = input.secret;
     const { C, enc: proof } = input.message1;
     if (!enc.verify(input.receiverContext, { key, pedersen: own.pedersen, K: C }, proof)) return undefined;
 
     const answer = (l: 0 | 1) => {
       const a = bytesToBigint(input.secret.a[l]);
-      const y = sampleSigned(1n << BigInt(ELL_PRIME), random);
-      const rho = sampleUnit(key.N, random);
-      const D = add(key, scale(key, C, a), encrypt(key, y, rho));
+      const { y, rho, Y, proof } = prepared ? unpackAnswer(prepared[l], level) : makeAnswer(peer, random);
+      const D = add(key, scale(key, C, a), Y);
       const statement = { key, pedersen, C, D };
       return {
         D,
-        aff: aff.prove(inputContext(input.senderContext, l), statement, { x: a, y, rho }, random),
+        aff: aff.complete(inputContext(input.senderContext, l), statement, { x: a, y, rho }, proof),
         c: bigintToBytes(reduce(-y, input.q), 32),
       };
     };

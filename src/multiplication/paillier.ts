@@ -24,6 +24,7 @@ import * as fac from '../zk/fac.js';
 import * as mod from '../zk/mod.js';
 import * as prm from '../zk/prm.js';
 import {
+  type IdleWork,
   type Multiplication,
   type MultiplicationSetup,
   type Opened,
@@ -32,6 +33,7 @@ import {
   type Use,
 } from './multiplication.js';
 import * as jobs from './paillier-jobs.js';
+import { Stock } from './stock.js';
 
 /** Two different safe primes of the level's size, each as big-endian bytes; the receiver wipes them. */
 export type PrimeSource = (signal: AbortSignal) => Promise<readonly [Secret, Secret]>;
@@ -82,11 +84,43 @@ const commitment = (run: Run, party: PartyName, { N, s, t, prm, coin, blind }: O
 const isRepeated = (moduli: PeerMap<bigint>, party: PartyName): boolean =>
   [...moduli].some(([name, N]) => name !== party && N === moduli.get(party));
 
+/** Of an opening made ahead: χ, and what paillier-jobs.ts packs of the rest. */
+class PreparedOpening implements Disposable {
+  constructor(
+    readonly chi: Secret,
+    readonly rest: Secret,
+  ) {}
+
+  [Symbol.dispose](): void {
+    this.chi.dispose();
+    this.rest.dispose();
+  }
+}
+
+/** Of an answer made ahead: what paillier-jobs.ts packs for either input. */
+class PreparedAnswer implements Disposable {
+  constructor(
+    private readonly first: Secret,
+    private readonly second: Secret,
+  ) {}
+
+  get bytes(): readonly [Uint8Array, Uint8Array] {
+    return [this.first.bytes, this.second.bytes];
+  }
+
+  [Symbol.dispose](): void {
+    this.first.dispose();
+    this.second.dispose();
+  }
+}
+
 /** One party's keys of the set-up: its own secrets, and everyone's verified parameters. */
 export class PaillierSetup implements MultiplicationSetup {
   /** Never aborted: what an invalid message is answered with depends on no secret. */
   readonly voided: AbortSignal = new AbortController().signal;
   beforeVoid: (() => void) | undefined;
+  readonly #openings: PeerMap<Stock<PreparedOpening>>;
+  readonly #answers: PeerMap<Stock<PreparedAnswer>>;
 
   constructor(
     private readonly curve: Curve,
@@ -94,20 +128,46 @@ export class PaillierSetup implements MultiplicationSetup {
     /** p₁ ‖ p₂ ‖ s ‖ t ‖ κ. */
     private readonly ownKey: Secret,
     private readonly peers: PeerMap<jobs.Parameters>,
-  ) {}
+  ) {
+    this.#openings = peerMap(peers.keys(), () => new Stock());
+    this.#answers = peerMap(peers.keys(), () => new Stock());
+  }
+
+  /** For each use an opening of one's own, and an answer to the peer's: neither depends on the session or its inputs. */
+  async prepare({ compute, random }: IdleWork, peer: PartyName, count: number): Promise<void> {
+    const pair = this.#pair({ peer });
+    await ofPeer(this.#openings, peer).fill(count, async () => {
+      const chi = this.#secretScalar(this.curve.randomScalar(random));
+      try {
+        const secret = { ownKey: this.ownKey.bytes, chi: chi.bytes };
+        const made = await compute(jobs.prepareOpening, { ...pair, secret });
+        return new PreparedOpening(chi, Secret.own(made.secret));
+      } catch (error) {
+        chi.dispose();
+        throw error;
+      }
+    });
+    await ofPeer(this.#answers, peer).fill(count, async () => {
+      const [first, second] = (await compute(jobs.prepareAnswer, pair)).secret;
+      return new PreparedAnswer(Secret.own(first), Secret.own(second));
+    });
+  }
 
   async open(use: Use): Promise<Opened> {
-    const chi = this.curve.randomScalar(use.run.random);
+    using prepared = ofPeer(this.#openings, use.peer).take();
+    const chi = prepared?.chi.toBigint() ?? this.curve.randomScalar(use.run.random);
     using chiSecret = this.#secretScalar(chi);
     const message1 = await use.run.compute(jobs.open, {
       ...this.#pair(use),
       context: this.#context(use, use.run.self),
-      secret: { ownKey: this.ownKey.bytes, chi: chiSecret.bytes },
+      secret: { ownKey: this.ownKey.bytes, chi: chiSecret.bytes, prepared: prepared?.rest.bytes },
     });
     return { message1, chi };
   }
 
   async respond(use: Use, message1: unknown, inputs: ScalarPair) {
+    // Not put back, whatever becomes of this use: part of it may have left this process.
+    using prepared = ofPeer(this.#answers, use.peer).take();
     using a0 = this.#secretScalar(inputs[0]);
     using a1 = this.#secretScalar(inputs[1]);
     const answer = await use.run.compute(jobs.respond, {
@@ -115,7 +175,7 @@ export class PaillierSetup implements MultiplicationSetup {
       receiverContext: this.#context(use, use.peer),
       senderContext: this.#context(use, use.run.self),
       message1: message1 as jobs.Message1,
-      secret: { ownKey: this.ownKey.bytes, a: [a0.bytes, a1.bytes] },
+      secret: { ownKey: this.ownKey.bytes, a: [a0.bytes, a1.bytes], prepared: prepared?.bytes },
     });
     return answer && { message2: { D: answer.D, aff: answer.aff }, c: takeScalars(answer.secret) };
   }
@@ -139,9 +199,10 @@ export class PaillierSetup implements MultiplicationSetup {
 
   [Symbol.dispose](): void {
     this.ownKey.dispose();
+    for (const stock of [...this.#openings.values(), ...this.#answers.values()]) stock[Symbol.dispose]();
   }
 
-  #pair({ peer }: Use) {
+  #pair({ peer }: Pick<Use, 'peer'>) {
     return { level: this.level.bits, q: this.curve.q, peer: ofPeer(this.peers, peer) };
   }
 

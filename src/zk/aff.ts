@@ -85,13 +85,28 @@ const challengeOf = (ctx: ProofContext, { key, pedersen, C, D }: Statement, firs
     first.T,
   ]);
 
-/**
- * Proves that D = C^x · encrypt(y; ρ) with |x| ≤ 2^ℓ and |y| ≤ 2^{ℓ'}, which the masks hide for such only.
- */
-export function prove(ctx: ProofContext, statement: Statement, witness: Witness, random: Random): Proof {
-  const { key, pedersen, C } = statement;
-  const { x, y, rho } = witness;
-  invariant(isWithin(x, BOUND) && isWithin(y, BOUND_PRIME), 'Π^aff: witness out of range');
+/** The masks of a proof and what they make without C and x: secret, and for one proof only, since two would reveal x. */
+export interface Prepared extends Pick<FirstMessage, 'E' | 'F' | 'T'> {
+  readonly alpha: bigint;
+  readonly beta: bigint;
+  readonly r: bigint;
+  readonly gamma: bigint;
+  readonly delta: bigint;
+  readonly m: bigint;
+  readonly mu: bigint;
+  /** encrypt(β; r). */
+  readonly B: bigint;
+  /** t^m. */
+  readonly M: bigint;
+}
+
+/** What can be computed before C and x are known: all but three short powers. */
+export function prepare(
+  { key, pedersen }: Pick<Statement, 'key' | 'pedersen'>,
+  y: bigint,
+  random: Random,
+): Prepared {
+  invariant(isWithin(y, BOUND_PRIME), 'Π^aff: witness out of range');
 
   const alpha = sampleSigned(BOUND * SLACK, random);
   const beta = sampleSigned(BOUND_PRIME * SLACK, random);
@@ -101,14 +116,38 @@ export function prove(ctx: ProofContext, statement: Statement, witness: Witness,
   const m = sampleSigned(BOUND * pedersen.N, random);
   const mu = sampleSigned(BOUND * pedersen.N, random);
 
-  const first = {
-    A: (key.powSquare(C, alpha) * encrypt(key, beta, r)) % key.NN,
+  return {
+    ...{ alpha, beta, r, gamma, delta, m, mu },
+    B: encrypt(key, beta, r),
     E: pedersen.commit(alpha, gamma),
-    S: pedersen.commit(x, m),
+    M: pedersen.commit(0n, m),
     F: pedersen.commit(beta, delta),
     T: pedersen.commit(y, mu),
   };
+}
 
+/**
+ * Proves that D = C^x · encrypt(y; ρ) with |x| ≤ 2^ℓ and |y| ≤ 2^{ℓ'}, which the masks hide for such only.
+ */
+export const prove = (ctx: ProofContext, statement: Statement, witness: Witness, random: Random): Proof =>
+  complete(ctx, statement, witness, prepare(statement, witness.y, random));
+
+/** The proof of what was prepared for the same keys and y. */
+export function complete(
+  ctx: ProofContext,
+  statement: Statement,
+  { x, y, rho }: Witness,
+  { alpha, beta, r, gamma, delta, m, mu, B, E, M, F, T }: Prepared,
+): Proof {
+  const { key, pedersen, C } = statement;
+  invariant(isWithin(x, BOUND), 'Π^aff: witness out of range');
+  const first = {
+    A: (key.powSquare(C, alpha) * B) % key.NN,
+    E,
+    S: (pedersen.commit(x, 0n) * M) % pedersen.N,
+    F,
+    T,
+  };
   const e = challengeOf(ctx, statement, first);
   return {
     ...first,

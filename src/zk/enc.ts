@@ -71,10 +71,20 @@ const challengeOf = (ctx: ProofContext, { key, pedersen, K }: Statement, first: 
     first.A,
   ]);
 
-/** Proves that K = encrypt(k; ρ) with |k| ≤ 2^ℓ, which the masks hide for such k only. */
-export function prove(ctx: ProofContext, statement: Statement, witness: Witness, random: Random): Proof {
-  const { key, pedersen } = statement;
-  const { k, rho } = witness;
+/** The masks of a proof and its first message: secret, and for one proof only, since two would reveal k. */
+export interface Prepared extends FirstMessage {
+  readonly alpha: bigint;
+  readonly mu: bigint;
+  readonly r: bigint;
+  readonly gamma: bigint;
+}
+
+/** What can be computed before the context is known: nearly everything. */
+export function prepare(
+  { key, pedersen }: Pick<Statement, 'key' | 'pedersen'>,
+  k: bigint,
+  random: Random,
+): Prepared {
   invariant(isWithin(k, BOUND), 'Π^enc: plaintext out of range');
 
   const alpha = sampleSigned(BOUND * SLACK, random);
@@ -83,7 +93,22 @@ export function prove(ctx: ProofContext, statement: Statement, witness: Witness,
   const gamma = sampleSigned(BOUND * SLACK * pedersen.N, random);
 
   const first = { S: pedersen.commit(k, mu), C: pedersen.commit(alpha, gamma), A: encrypt(key, alpha, r) };
+  return { ...first, alpha, mu, r, gamma };
+}
 
+/** Proves that K = encrypt(k; ρ) with |k| ≤ 2^ℓ, which the masks hide for such k only. */
+export const prove = (ctx: ProofContext, statement: Statement, witness: Witness, random: Random): Proof =>
+  complete(ctx, statement, witness, prepare(statement, witness.k, random));
+
+/** The proof of what was prepared for the same keys and k. */
+export function complete(
+  ctx: ProofContext,
+  statement: Statement,
+  { k, rho }: Witness,
+  { alpha, mu, r, gamma, S, C, A }: Prepared,
+): Proof {
+  const { key } = statement;
+  const first = { S, C, A };
   const e = challengeOf(ctx, statement, first);
   return {
     ...first,
