@@ -75,7 +75,7 @@ export function choose(ctx: OtContext, random: Random) {
   const chosen = Array.from({ length: BASE_TRANSFERS }, (_, i) => {
     const b_i = curve.randomScalar(random);
     b.set(curve.scalarBytes(b_i), i * SCALAR_BYTES);
-    others.push(curve.multiplyBase(curve.randomScalar(random)).toBytes());
+    others.push(curve.randomPoint(random).toBytes());
     return curve.multiplyBase(b_i);
   });
   const masks = hashToCurve(

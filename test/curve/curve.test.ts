@@ -184,6 +184,17 @@ for (const name of ['P-256', 'secp256k1'] as const) {
     assert.notEqual(curve.randomScalar(randomBytes), curve.randomScalar(randomBytes));
   });
 
+  test(`${name}: random points are any points, but never the identity`, () => {
+    const drawn = Array.from({ length: 64 }, () => curve.randomPoint(randomBytes));
+    assert.ok(drawn.every((point) => point.curve === curve && !point.isIdentity));
+    const encoded = drawn.map((point) => toHex(point.toBytes()));
+    assert.equal(new Set(encoded).size, drawn.length);
+    assert.deepEqual([...new Set(encoded.map((hex) => hex.slice(0, 2)))].sort(), ['02', '03']);
+    // From nothing but zeros comes the smallest scalar, which is 1.
+    const zeros = (length: number) => new Uint8Array(length);
+    if (name === 'P-256') assert.ok(curve.randomPoint(zeros).equals(G));
+  });
+
   test(`${name}: message fields`, () => {
     const point = pointField(curve);
     const P = curve.multiplyBase(77n);
