@@ -5,7 +5,7 @@
  * Of the two signatures (r, s) and (r, q − s), valid under the same key, only the one with the smaller s is made
  * or accepted; of its encodings, only DER (X.690).
  */
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import { createPublicKey, type KeyObject, verify as opensslVerify } from 'node:crypto';
 import { DER } from '@noble/curves/abstract/weierstrass.js';
 import { p256 } from '@noble/curves/nist.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
@@ -44,14 +44,24 @@ export function verify(curve: Curve, X: Point, digest: Uint8Array, der: Uint8Arr
   return scheme.verify(der, digest, X.toBytes(), { prehash: false, lowS: true, format: 'der' });
 }
 
-/** `X` as PEM of its SubjectPublicKeyInfo, which OpenSSL and its like read. */
-export function publicKeyPem(curve: Curve, X: Point): string {
+/** The same of the SHA-256 of `message`, by OpenSSL, in a tenth of the time. */
+export function verifyMessage(curve: Curve, X: Point, message: Uint8Array, der: Uint8Array): boolean {
+  const signature = decodeDer(der);
+  if (signature === undefined || signature.s > curve.q / 2n) return false;
+  return opensslVerify('sha256', message, publicKeyOf(curve, X), der);
+}
+
+/** `X` as OpenSSL has it. */
+function publicKeyOf(curve: Curve, X: Point): KeyObject {
   const encoded = Buffer.from(X.toUncompressed());
   const x = encoded.toString('base64url', 1, 33);
   const y = encoded.toString('base64url', 33);
-  const key = createPublicKey({ key: { kty: 'EC', crv: curve.name, x, y }, format: 'jwk' });
-  return key.export({ type: 'spki', format: 'pem' }) as string;
+  return createPublicKey({ key: { kty: 'EC', crv: curve.name, x, y }, format: 'jwk' });
 }
+
+/** `X` as PEM of its SubjectPublicKeyInfo, which OpenSSL and its like read. */
+export const publicKeyPem = (curve: Curve, X: Point): string =>
+  publicKeyOf(curve, X).export({ type: 'spki', format: 'pem' }) as string;
 
 const CURVE_OF_OPENSSL: Readonly<Record<string, CurveName>> = { prime256v1: 'P-256', secp256k1: 'secp256k1' };
 

@@ -9,7 +9,7 @@ import { invariant } from '../core/errors.js';
 import { hashToScalar } from '../core/transcript.js';
 import type { Curve, Point } from '../curve/curve.js';
 import { messageDigest } from '../curve/digest.js';
-import { encodeDer, lowS, verify } from '../curve/ecdsa.js';
+import { encodeDer, lowS, verifyMessage } from '../curve/ecdsa.js';
 import { scalarField } from '../curve/fields.js';
 import type { AnyRound, Run } from '../rounds/run.js';
 import { directRound, peerMap } from '../rounds/run.js';
@@ -72,8 +72,7 @@ export async function sign(run: Run, input: SignInput): Promise<Uint8Array | und
   if (R.isIdentity) run.fail('the re-randomised nonce point is the identity');
   const r = curve.mod(R.x);
   if (r === 0n) run.fail('r is 0');
-  const digest = messageDigest(message);
-  const h = curve.mod(bytesToBigint(digest));
+  const h = curve.mod(bytesToBigint(messageDigest(message)));
 
   // The one message
   const phi_i = presignature.phi.toBigint();
@@ -105,7 +104,7 @@ export async function sign(run: Run, input: SignInput): Promise<Uint8Array | und
     const u = curve.mod(all.reduce((sum, partial) => sum + partial.u, u_i));
     if (u === 0n || w === 0n) run.fail('the partial signatures add up to 0');
     const der = encodeDer(r, lowS(curve, curve.mod(w * curve.invert(u))));
-    if (!verify(curve, publicKey, digest, der)) run.fail('the assembled signature does not verify');
+    if (!verifyMessage(curve, publicKey, message, der)) run.fail('the assembled signature does not verify');
     return der;
   }
 }

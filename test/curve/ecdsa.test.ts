@@ -7,7 +7,15 @@ import * as fc from 'fast-check';
 import { bytesToBigint, fromHex, toHex } from '#src/core/bytes.js';
 import { curveByName, type Point } from '#src/curve/curve.js';
 import { messageDigest } from '#src/curve/digest.js';
-import { decodeDer, encodeDer, lowS, publicKeyFromPem, publicKeyPem, verify } from '#src/curve/ecdsa.js';
+import {
+  decodeDer,
+  encodeDer,
+  lowS,
+  publicKeyFromPem,
+  publicKeyPem,
+  verify,
+  verifyMessage,
+} from '#src/curve/ecdsa.js';
 
 const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 const hex = (value: string): Uint8Array => fromHex(value.replaceAll(' ', ''))!;
@@ -50,6 +58,13 @@ for (const name of ['P-256', 'secp256k1'] as const) {
   const opensslVerify = (key: KeyObject, signature: Uint8Array): boolean =>
     createVerify('sha256').update(message).verify(key, signature);
 
+  /** The opinion of both verifications, which must be the same. */
+  function verifies(der: Uint8Array, key: Point = X): boolean {
+    const verified = verify(curve, key, digest, der);
+    assert.equal(verifyMessage(curve, key, message, der), verified, toHex(der));
+    return verified;
+  }
+
   /** OpenSSL's signature, both of its forms. */
   function sign(): { low: Uint8Array; high: Uint8Array; r: bigint; s: bigint } {
     const der = new Uint8Array(createSign('sha256').update(message).sign(privateKey));
@@ -61,8 +76,8 @@ for (const name of ['P-256', 'secp256k1'] as const) {
   test(`${name}: verification agrees with OpenSSL and noble, but for high s`, () => {
     for (let i = 0; i < 5; i++) {
       const { low, high } = sign();
-      assert.ok(verify(curve, X, digest, low));
-      assert.ok(!verify(curve, X, digest, high));
+      assert.ok(verifies(low));
+      assert.ok(!verifies(high));
       assert.ok(opensslVerify(publicKey, low) && opensslVerify(publicKey, high));
       const noble = (der: Uint8Array) => NOBLE[name].verify(der, message, X.toBytes(), { format: 'der' });
       assert.ok(noble(low) && !noble(high));
@@ -73,7 +88,7 @@ for (const name of ['P-256', 'secp256k1'] as const) {
     const { low, r, s } = sign();
     for (let i = 0; i < low.length; i++) {
       const altered = Uint8Array.from(low, (byte, index) => (index === i ? byte ^ 1 : byte));
-      assert.ok(!verify(curve, X, digest, altered), `byte ${i}`);
+      assert.ok(!verifies(altered), `byte ${i}`);
       assert.ok(!opensslVerify(publicKey, altered), `byte ${i}`);
     }
     const { q } = curve;
@@ -88,7 +103,7 @@ for (const name of ['P-256', 'secp256k1'] as const) {
       [1n, 1n],
       [q - r, s],
     ] as const) {
-      assert.ok(!verify(curve, X, digest, encodeDer(r2, s2)), `${r2}, ${s2}`);
+      assert.ok(!verifies(encodeDer(r2, s2)), `${r2}, ${s2}`);
     }
     // Other encodings of the same r and s.
     const integers = low.subarray(2);
@@ -102,19 +117,20 @@ for (const name of ['P-256', 'secp256k1'] as const) {
       Uint8Array.of(0x30, 0x80, ...integers, 0, 0),
       Uint8Array.of(...curve.scalarBytes(r), ...curve.scalarBytes(s)),
     ]) {
-      assert.ok(!verify(curve, X, digest, other), toHex(other));
+      assert.ok(!verifies(other), toHex(other));
     }
-    assert.ok(verify(curve, X, digest, low));
+    assert.ok(verifies(low));
     assert.ok(!verify(curve, X, messageDigest(text('hello')), low));
-    assert.ok(!verify(curve, X.negate(), digest, low));
-    assert.ok(!verify(curve, X.add(curve.G), digest, low));
+    assert.ok(!verifyMessage(curve, X, text('hello'), low));
+    assert.ok(!verifies(low, X.negate()));
+    assert.ok(!verifies(low, X.add(curve.G)));
     assert.throws(() => verify(curve, X, digest.subarray(1), low), { code: 'BUG' });
   });
 
   test(`${name}: random bytes never verify, and never throw`, () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 80 }), (bytes) => {
-        assert.ok(!verify(curve, X, digest, bytes));
+        assert.ok(!verifies(bytes));
       }),
     );
   });
