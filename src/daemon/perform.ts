@@ -128,7 +128,13 @@ function recordEnd(
   else record({ event: 'signed', id, ...(signature && { signature: toHex(signature) }) });
 }
 
-function tell({ self: party, presignatures }: Tools, emit: EventSink, event: StoredKeyEvent): void {
+/** Tells whoever waits for the operation; the user of this party hears of what its key has become, whoever asked. */
+function tell(tools: Tools, emit: EventSink, event: StoredKeyEvent): void {
+  const { self: party, presignatures } = tools;
+  const everybody: EventSink = (told) => {
+    emit(told);
+    tools.emit(told);
+  };
   if (event.kind === 'setup') {
     emit({ event: 'setup', party, peers: event.parties.length - 1 });
     return;
@@ -142,10 +148,10 @@ function tell({ self: party, presignatures }: Tools, emit: EventSink, event: Sto
       break;
     case 'refreshed':
       presignatures.dropKey(keyId);
-      emit({ event: 'refreshed', party, epoch, publicKey: shown });
+      everybody({ event: 'refreshed', party, epoch, publicKey: shown });
       break;
     case 'key':
-      emit({
+      everybody({
         ...{ event: 'key', party, ...facts, curve: curve.name, publicKey: shown },
         ...(event.completed && { completed: true as const }),
       });

@@ -80,6 +80,8 @@ class Service {
     const emit: EventSink = (event) => {
       this.#metrics.count(event);
       options.emit(event);
+      // Whoever has a new set-up wants the primes of the next one ready.
+      if (event.event === 'key' || event.event === 'refreshed') party.prepareSetups(1);
     };
     const fatal = (error: MpcError): void => end.abort(error);
     this.#tools = {

@@ -2,17 +2,19 @@
 // and cut off at any time. Every signature is verified by OpenSSL, and the audit logs must agree.
 import assert from 'node:assert/strict';
 import { createHash, createPublicKey, verify } from 'node:crypto';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { parsePolicy } from '#src/access/policy.js';
 import { AUDIT_FILE } from '#src/audit/log.js';
 import { verifyLogs } from '#src/audit/verify.js';
-import { randomBytes, toHex } from '#src/core/bytes.js';
+import { fromHex, randomBytes, toHex } from '#src/core/bytes.js';
 import { MpcError, type PartyName } from '#src/core/errors.js';
 import { curveByName } from '#src/curve/curve.js';
 import { publicKeyPem } from '#src/curve/ecdsa.js';
+import type { PeerRequestState } from '#src/daemon/answerer.js';
 import type { ApprovalRequest, Decision } from '#src/daemon/approval-request.js';
+import { type RequestContent, requestId } from '#src/daemon/letters.js';
 import type { Outcome } from '#src/daemon/perform.js';
 import type { Sharing } from '#src/protocol/key-share.js';
 import { Daemons } from '../support/daemons.js';
@@ -73,6 +75,12 @@ async function assertAgreement(daemons: Daemons): Promise<void> {
     PARTIES.map((self) => join(daemons.homes.folderOf(self), AUDIT_FILE)).filter(existsSync),
   );
   assert.deepEqual(verdict.faults, []);
+}
+
+/** The `signing` records of a party's log. */
+function signingsOf(daemons: Daemons, self: PartyName): string[] {
+  const log = readFileSync(join(daemons.homes.folderOf(self), AUDIT_FILE), 'utf8');
+  return log.split('\n').filter((line) => line.includes('"event":"signing"'));
 }
 
 const failure = (result: Promise<unknown>): Promise<MpcError> =>
@@ -218,6 +226,157 @@ describe('signatures', () => {
     assert.equal(error.code, 'TIMEOUT');
     assert.match(error.message, /bob did not approve it/);
     assert.deepEqual(error.culprits, ['bob']);
+  });
+});
+
+describe('presignatures', () => {
+  const quorum = ['alice', 'bob'];
+
+  async function filled() {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.startAll({ presignatures: 2 });
+    await ask(daemons, 'alice', sharing);
+    const { presignatures } = daemons.at('alice').tools;
+    const stock = { keyId: sharing.keyId, quorum };
+    while (presignatures.level(stock) < 2) await new Promise((resolve) => setTimeout(resolve, 20));
+    return { daemons, sharing, stock, presignatures };
+  }
+
+  test('are gone with a peer that has restarted, and made again', async () => {
+    const { daemons, sharing, stock, presignatures } = await filled();
+    daemons.kill('bob');
+    while (presignatures.level(stock) > 0) await new Promise(setImmediate);
+    await daemons.start('bob');
+    assertSigned(sharing, await ask(daemons, 'alice', sharing));
+    await assertAgreement(daemons);
+  });
+
+  test('are used by whoever had them made, and by nobody else', async () => {
+    const { daemons, sharing, stock, presignatures } = await filled();
+    const held = daemons.at('bob').tools.presignatures;
+    assert.equal(held.heldFor('alice'), 2);
+    assert.equal(held.level(stock), 0);
+    assertSigned(sharing, await ask(daemons, 'bob', sharing));
+    assert.equal(held.heldFor('alice'), 2);
+    assert.equal(presignatures.level(stock), 2);
+  });
+
+  test('that a peer has no longer do not stand in the way of a signature', async () => {
+    const { daemons, sharing } = await filled();
+    daemons.at('bob').tools.presignatures.dropPeer('alice');
+    assertSigned(sharing, await ask(daemons, 'alice', sharing));
+    await assertAgreement(daemons);
+  });
+});
+
+describe('a peer that does not keep to the rules', () => {
+  /** bob approves nothing; alice, who is honest elsewhere, has asked him. */
+  async function waiting() {
+    const { daemons, sharing } = await newDaemons();
+    const alice = await daemons.start('alice');
+    await daemons.start('charlie');
+    const bob = await daemons.start('bob', { approval: (_request, signal) => untilAborted(signal) });
+    const caller = new AbortController();
+    const asked = failure(ask(daemons, 'alice', sharing, { signal: caller.signal }));
+    while (bob.daemon.answerer.list().length === 0) await new Promise(setImmediate);
+    const [{ request }] = bob.daemon.answerer.list() as [PeerRequestState];
+    return {
+      daemons,
+      sharing,
+      alice,
+      bob,
+      request,
+      asked,
+      id: fromHex(request.id)!,
+      end: () => caller.abort(gone()),
+    };
+  }
+  const gone = () => new MpcError('INTERRUPTED', 'interrupted');
+  const settled = () => new Promise((resolve) => setTimeout(resolve, 100));
+
+  test('begins nothing that was not approved', async () => {
+    const { daemons, alice, bob, id, asked, end } = await waiting();
+    alice.tools.post('bob', 'begin', { id, attempt: 1, alone: false, presignature: null });
+    await settled();
+    assert.deepEqual(bob.tools.running.list(), []);
+    end();
+    await asked;
+    await assertAgreement(daemons);
+    assert.deepEqual(bob.faults, []);
+  });
+
+  test('begins, holds and ends nothing of another’s', async () => {
+    const { daemons, bob, id, request, asked, end } = await waiting();
+    const { tools: charlie } = daemons.at('charlie');
+    charlie.post('bob', 'begin', { id, attempt: 1, alone: false, presignature: null });
+    charlie.post('bob', 'hold', { id, turn: 1, on: true });
+    charlie.post('bob', 'end', { id, done: false, code: 'X', reason: '' });
+    charlie.post('alice', 'answer', { id, approved: false, reason: '' });
+    charlie.post('alice', 'held', { id, turn: 1, busy: true });
+    charlie.post('alice', 'failed', { id, attempt: 0, code: 'X', reason: '' });
+    await settled();
+    assert.deepEqual(bob.tools.running.list(), []);
+    assert.equal(bob.daemon.answerer.list().length, 1);
+    using _gate = await bob.tools.gates.of(request.key).start(new AbortController().signal);
+    end();
+    assert.equal((await asked).code, 'INTERRUPTED');
+  });
+
+  test('holds no key for a request that is not approved', async () => {
+    const { alice, bob, id, request, asked, end } = await waiting();
+    alice.tools.post('bob', 'hold', { id, turn: 1, on: true });
+    await settled();
+    using _gate = await bob.tools.gates.of(request.key).start(new AbortController().signal);
+    end();
+    await asked;
+  });
+
+  test('has no request signed a second time, not even by a daemon that has restarted', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.startAll();
+    const asked: RequestContent[] = [];
+    await daemons.restart('bob', {
+      approval: async () => {
+        asked.push(daemons.at('bob').daemon.answerer.list()[0]!.request.content);
+        return { decision: 'approved', by: 'rule' };
+      },
+    });
+    assertSigned(sharing, await ask(daemons, 'alice', sharing));
+    await daemons.restart('bob');
+    const { tools: alice } = daemons.at('alice');
+    for (let again = 0; again < 2; again += 1) {
+      alice.post('bob', 'request', { content: asked[0]! });
+      await settled();
+      assert.deepEqual(daemons.at('bob').daemon.answerer.list(), []);
+      alice.post('bob', 'begin', {
+        ...{ id: fromHex(requestId('alice', asked[0]!))!, attempt: 2 },
+        ...{ alone: false, presignature: null },
+      });
+      await settled();
+    }
+    assert.deepEqual(daemons.at('bob').faults, []);
+    const records = signingsOf(daemons, 'bob');
+    assert.equal(records.length, 1);
+    await assertAgreement(daemons);
+  });
+
+  test('has presignatures made for keys, quorums and numbers that it may ask for, and no others', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.startAll();
+    const { tools: charlie } = daemons.at('charlie');
+    const id = randomBytes(16);
+    for (const [key, parties] of [
+      [randomBytes(16), ['bob', 'charlie']],
+      [sharing.keyId, ['alice', 'bob']],
+      [sharing.keyId, ['alice', 'charlie']],
+      [sharing.keyId, ['alice', 'bob', 'charlie']],
+      [sharing.keyId, ['charlie', 'bob']],
+    ] as const) {
+      charlie.post('bob', 'presign', { id, key, quorum: [...parties], count: 1 });
+      await settled();
+      assert.deepEqual(daemons.at('bob').tools.running.list(), []);
+    }
+    assert.deepEqual(daemons.at('bob').faults, []);
   });
 });
 

@@ -123,6 +123,11 @@ export class Daemons {
     daemon[Symbol.dispose]();
   }
 
+  restart(self: PartyName, settings: DaemonSettings = {}): Promise<TestDaemon> {
+    this.kill(self);
+    return this.start(self, settings);
+  }
+
   dispose(): void {
     for (const self of [...this.#running.keys()]) this.kill(self);
     this.homes.dispose();
