@@ -228,7 +228,7 @@ const deciders = {
   command: 'the command of this party',
 };
 
-const short = (id: string): string => id.slice(0, 8);
+const short = (id: string): string => id.slice(0, 16);
 
 const because = (reason: string | undefined): string => (reason === undefined ? '' : `: ${reason}`);
 

@@ -5,12 +5,14 @@
 import { equalBytes, fromHex } from '../core/bytes.js';
 import { asMpcError, type ErrorCode, MpcError, type PartyName } from '../core/errors.js';
 import { anyOf } from '../rounds/abort-signal.js';
+import { toldOf } from '../rounds/blame.js';
 import { printable } from '../rounds/untrusted.js';
 import type { Approval, ApprovalRequest, Decision } from './approval-request.js';
 import { Condition } from './condition.js';
 import { BusyError } from './gates.js';
 import { type LetterBody, MAX_REASON, type RequestContent, requestId } from './letters.js';
 import { type Attempt, perform } from './perform.js';
+import { RateLimit } from './rate-limit.js';
 import { factsOfContent, type Request, understand } from './requests.js';
 import type { Tools } from './tools.js';
 
@@ -31,9 +33,12 @@ class PeerRequest {
   attempt: AbortController | undefined;
   isApproved = false;
   isReleased = false;
+  /** Its asker has ended it as done, while it still runs here. */
+  isDone = false;
   /** It is on no list any more. */
   isGone = false;
   holding: NodeJS.Timeout | undefined;
+  expiry: NodeJS.Timeout | undefined;
 
   constructor(readonly request: Request) {}
 
@@ -59,17 +64,17 @@ export interface PeerRequestState {
   readonly isRunning: boolean;
 }
 
-export class Answerer {
+export class Answerer implements Disposable {
   readonly #tools: Tools;
   readonly #approval: Approval;
   readonly #requests = new Map<string, PeerRequest>();
-  /** Requests of which this party has given its share of a signature out, now or in an earlier process. */
-  readonly #begun: Set<string>;
+  readonly #limit = new RateLimit();
+  readonly #condition = new Condition();
+  #isStopping = false;
 
   constructor(tools: Tools, approval: Approval) {
     this.#tools = tools;
     this.#approval = approval;
-    this.#begun = new Set(tools.audit.begunIds());
   }
 
   list(): readonly PeerRequestState[] {
@@ -79,6 +84,8 @@ export class Answerer {
   /** `from` asks for something, or asks again after it has lost sight of this party. */
   async request(from: PartyName, content: RequestContent): Promise<void> {
     const { record, emit, post, signal, self } = this.#tools;
+    // Its asker will ask again when this party is back.
+    if (this.#isStopping) return;
     const id = requestId(from, content);
     const known = this.#requests.get(id);
     if (known?.isApproved && !known.over.signal.aborted)
@@ -87,12 +94,11 @@ export class Answerer {
     // What is left of it is ending.
     await known?.condition.until(() => known.isGone, signal);
     if (this.#requests.has(id)) return;
-    if (this.#begun.has(id))
-      return post(from, 'answer', {
-        id: fromHex(id)!,
-        approved: false,
-        reason: 'its signing has begun here before',
-      });
+    const refuse = (reason: string): void =>
+      post(from, 'answer', { id: fromHex(id)!, approved: false, reason });
+    // Neither leaves a trace in the log: a peer could fill it.
+    if (this.#tools.audit.begunIds().has(id)) return refuse('its signing has begun here before');
+    if (!this.#limit.allows(from)) return refuse('too many requests at a time');
     const facts = factsOfContent(content);
     record({ event: 'requested', id, from, ...facts });
     emit({ event: 'request', party: self, id, from, ...facts });
@@ -106,7 +112,7 @@ export class Answerer {
       decision = {
         decision: 'rejected',
         by: 'rule',
-        reason: printable(asMpcError(cause).message, MAX_REASON),
+        reason: toldOf(asMpcError(cause), MAX_REASON),
       };
     }
     // Its asker has given it up meanwhile, or is lost.
@@ -124,17 +130,20 @@ export class Answerer {
     } catch (cause) {
       const error = asMpcError(cause);
       const code = error instanceof BusyError ? 'BUSY' : error.code;
-      const reason = printable(error.message, MAX_REASON);
+      const reason = toldOf(error, MAX_REASON);
       post(from, 'failed', { id: letter.id, attempt: letter.attempt, code, reason });
     }
   }
 
   /** The asker of `id` needs a key alone: says when what this party has started on it is over. */
-  async hold(from: PartyName, id: string, { turn, on }: LetterBody<'hold'>): Promise<void> {
+  async hold(from: PartyName, id: string, { id: idBytes, turn, on }: LetterBody<'hold'>): Promise<void> {
     const { gates, post } = this.#tools;
     const entry = this.#requests.get(id);
     // Whoever asks for nothing that was approved here holds nobody up.
-    if (entry === undefined || entry.request.from !== from || !entry.isApproved) return;
+    if (entry === undefined || entry.request.from !== from || !entry.isApproved) {
+      if (on) post(from, 'held', { id: idBytes, turn, answer: 'unknown' });
+      return;
+    }
     clearTimeout(entry.holding);
     gates.release(id);
     if (!on) return;
@@ -142,11 +151,11 @@ export class Answerer {
     entry.holding = setTimeout(() => gates.release(id), MAX_HOLD_MILLIS).unref();
     try {
       await gates.of(entry.request.key).hold(id, entry.over.signal);
-      post(from, 'held', { id: entry.id, turn, busy: false });
+      post(from, 'held', { id: entry.id, turn, answer: 'held' });
     } catch (error) {
       if (entry.over.signal.aborted) return;
       if (!(error instanceof BusyError)) throw error;
-      post(from, 'held', { id: entry.id, turn, busy: true });
+      post(from, 'held', { id: entry.id, turn, answer: 'busy' });
     }
   }
 
@@ -155,16 +164,27 @@ export class Answerer {
     const entry = this.#requests.get(id);
     if (entry === undefined || entry.request.from !== from) return;
     // What is done there may still be on its way to its end here.
-    if (done && entry.isRunning) return;
-    const why = done
-      ? `${from} has ended it as done`
-      : `${from} gave it up: ${printable(reason, MAX_REASON)}`;
-    this.#end(entry, new MpcError('PEER_ABORTED', why, { culprits: [from] }));
+    if (done && entry.isRunning) {
+      entry.isDone = true;
+      return;
+    }
+    this.#end(entry, done ? endedAsDone(from) : givenUp(from, printable(reason, MAX_REASON)));
   }
 
-  /** Ends with `reason` what has not begun: this daemon stops. */
+  /** Takes nothing more up; what has not begun ends with `reason`. */
   withdraw(reason: MpcError): void {
+    this.#isStopping = true;
     for (const entry of [...this.#requests.values()]) if (!entry.isRunning) this.#end(entry, reason);
+  }
+
+  /** Forgets everything, and records no end of it: that is for the next daemon to do. */
+  [Symbol.dispose](): void {
+    for (const entry of [...this.#requests.values()]) this.#remove(entry);
+  }
+
+  /** Resolves when no request is left; rejects with the signal's reason. */
+  settled(signal: AbortSignal): Promise<void> {
+    return this.#condition.until(() => this.#requests.size === 0, signal);
   }
 
   /** `peer` is lost, and what it has asked for with it. */
@@ -186,25 +206,54 @@ export class Answerer {
     record({ event: 'decided', id, ...decision });
     emit({ event: 'decision', party: self, id, ...decision });
     const approved = decision.decision === 'approved';
-    if (entry !== undefined && approved) entry.isApproved = true;
-    else this.#requests.delete(id);
-    post(from, 'answer', { id: fromHex(id)!, approved, reason: decision.reason ?? '' });
+    if (entry !== undefined) {
+      if (approved) this.#approved(entry);
+      else this.#remove(entry);
+    }
+    post(from, 'answer', {
+      id: fromHex(id)!,
+      approved,
+      reason: printable(decision.reason ?? '', MAX_REASON),
+    });
+  }
+
+  /** From now on its asker may begin it, but not for ever. */
+  #approved(entry: PeerRequest): void {
+    entry.isApproved = true;
+    const expire = (): void => {
+      const late = new MpcError('TIMEOUT', `${entry.request.from} has not begun it in time`);
+      if (!entry.isRunning) this.#end(entry, late);
+    };
+    entry.expiry = setTimeout(expire, this.#tools.settings.requestTimeoutMillis).unref();
+  }
+
+  #remove(entry: PeerRequest): void {
+    const { id } = entry.request;
+    this.#requests.delete(id);
+    for (const timer of [entry.holding, entry.expiry]) clearTimeout(timer);
+    this.#tools.gates.release(id);
+    entry.isGone = true;
+    entry.condition.changed();
+    this.#condition.changed();
   }
 
   async #takePart(entry: PeerRequest, letter: LetterBody<'begin'>): Promise<void> {
     const { gates, signal } = this.#tools;
     const { request, over } = entry;
+    if (this.#isStopping) throw new MpcError('PEER_ABORTED', 'this daemon is stopping');
     if (letter.attempt <= entry.number) throw tooLate();
+    if (!letter.alone && request.content.operation !== 'sign')
+      throw new MpcError('DISAGREEMENT', 'only signatures are made beside other operations');
     entry.number = letter.attempt;
     // For its asker, what is left of an earlier attempt is over.
     entry.attempt?.abort(new MpcError('PEER_ABORTED', 'its asker has begun anew'));
     await entry.condition.until(() => !entry.isRunning, over.signal);
     if (letter.attempt !== entry.number || entry.isReleased) throw tooLate();
+    clearTimeout(entry.holding);
     entry.attempt = new AbortController();
     using stop = anyOf(signal, over.signal, entry.attempt.signal);
     const released = (): void => {
       entry.isReleased = true;
-      this.#begun.add(request.id);
     };
     try {
       const gate = gates.of(request.key);
@@ -216,6 +265,7 @@ export class Answerer {
       entry.attempt = undefined;
       entry.condition.changed();
       if (over.signal.aborted) this.#fail(entry, asMpcError(over.signal.reason));
+      else if (entry.isDone) this.#fail(entry, endedAsDone(request.from));
     }
   }
 
@@ -252,17 +302,19 @@ export class Answerer {
   }
 
   #forget(entry: PeerRequest, failure?: { readonly code: ErrorCode; readonly reason: string }): void {
-    const { emit, gates, self: party } = this.#tools;
+    const { emit, self: party } = this.#tools;
     const { id, from, content } = entry.request;
-    this.#requests.delete(id);
-    clearTimeout(entry.holding);
-    gates.release(id);
-    entry.isGone = true;
-    entry.condition.changed();
+    this.#remove(entry);
     const { operation } = content;
     emit({ event: 'request-ended', party, id, from, operation, done: failure === undefined, ...failure });
   }
 }
+
+const endedAsDone = (asker: PartyName): MpcError =>
+  new MpcError('PEER_ABORTED', `${asker} has ended it as done`, { culprits: [asker] });
+
+const givenUp = (asker: PartyName, reason: string): MpcError =>
+  new MpcError('PEER_ABORTED', `${asker} gave it up: ${reason}`, { culprits: [asker] });
 
 const tooLate = (): MpcError =>
   new MpcError('DISAGREEMENT', 'the share of this signature was given out, or a later attempt has begun');

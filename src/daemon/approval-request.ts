@@ -2,7 +2,7 @@
 import type { PartyName } from '../core/errors.js';
 
 export interface ApprovalRequest {
-  /** 32 hex digits. The same for the same request only: made from its content, or by this party. */
+  /** 64 hex digits, made from who asks and all that is asked: no other request has it. */
   readonly id: string;
   readonly from: PartyName;
   readonly operation: 'sign' | 'refresh' | 'keygen';

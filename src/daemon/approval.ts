@@ -13,7 +13,6 @@ import { CREDENTIALS_FOLDER } from '../keystore/passphrase.js';
 import { whenAborted } from '../rounds/abort-signal.js';
 import { printable } from '../rounds/untrusted.js';
 import { type Approval, type ApprovalRequest, type Decision, textOf } from './approval-request.js';
-import { Backlog } from './backlog.js';
 import type { Desk } from './desk.js';
 
 /** How many commands run at once; the rest wait. */
@@ -33,33 +32,19 @@ export interface ApprovalOptions {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Decides by `rule`, on a bounded number of requests of each party at a time. */
-export function approvalOf(rule: ApprovalRule, options: ApprovalOptions): Approval {
-  const decide = deciderOf(rule, options);
-  const backlog = new Backlog();
-  return async (request, signal) => {
-    throwIfAborted(signal);
-    const leave = backlog.enter(request);
-    if (leave === undefined)
-      return {
-        decision: 'rejected',
-        by: 'rule',
-        reason: 'too many requests of this party wait for decisions',
-      };
-    try {
-      return await decide(request, signal);
-    } finally {
-      leave();
-    }
-  };
-}
-
-function deciderOf(rule: ApprovalRule, { desk, environment, maxCommands }: ApprovalOptions): Approval {
+/** Decides by `rule`. */
+export function approvalOf(
+  rule: ApprovalRule,
+  { desk, environment, maxCommands }: ApprovalOptions,
+): Approval {
   switch (rule.by) {
     case 'user':
       return (request, signal) => desk.wait(request, signal);
     case 'rule':
-      return async () => ({ decision: 'approved', by: 'rule' });
+      return async (_request, signal) => {
+        throwIfAborted(signal);
+        return { decision: 'approved', by: 'rule' };
+      };
     case 'command': {
       const slots = new Slots(maxCommands ?? MAX_COMMANDS);
       const cleared = withoutSecrets(environment ?? process.env);

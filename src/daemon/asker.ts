@@ -8,6 +8,7 @@ import { fromHex } from '../core/bytes.js';
 import { asMpcError, MpcError, type PartyName } from '../core/errors.js';
 import type { EventSink, PartyEvent } from '../party/events.js';
 import { anyOf, whenAborted } from '../rounds/abort-signal.js';
+import { toldOf } from '../rounds/blame.js';
 import { printable } from '../rounds/untrusted.js';
 import { Condition } from './condition.js';
 import { BusyError, type Gate } from './gates.js';
@@ -15,7 +16,6 @@ import {
   type LetterBody,
   MAX_ATTEMPTS,
   MAX_REASON,
-  MAX_TURNS,
   type RequestContent,
   type SignContent,
 } from './letters.js';
@@ -27,8 +27,12 @@ import type { Tools } from './tools.js';
 /** Most operations of this party that run at a time; what is approved beyond that waits. */
 const MAX_STARTED = 4;
 
-/** How long at first to wait for a key that somebody else uses alone, milliseconds. */
+/** Most attempts that a peer's going may cost a request. */
+const MAX_LOSSES = 3;
+
+/** First and longest pause where somebody else uses the key alone, milliseconds. Two that have met would meet again. */
 const BUSY_PAUSE_MILLIS = 200;
+const BUSY_PAUSE_MAX_MILLIS = 5_000;
 
 /** Who has asked this daemon. */
 export interface Caller {
@@ -46,18 +50,20 @@ class OwnRequest {
   readonly since = new Date();
   /** Aborted with what ends the request. */
   readonly over = new AbortController();
-  /** The last attempt, whether its sessions are open, and what is aborted with what ends it, or the wait for its key. */
-  number = 0;
-  hasBegun = false;
+  /** Waiting for approvals, or for its key; having it held by all who take part; with its sessions open. */
+  state: 'waiting' | 'holding' | 'running' = 'waiting';
+  /** Aborted with what ends the holding, or the running. */
   attempt: AbortController | undefined;
+  /** The last attempt, and how often its key was held. */
+  number = 0;
+  turn = 0;
   /** Peers that know of the request; those of them that have approved; those that are to hold the key. */
   readonly asked = new Set<PartyName>();
   readonly approved = new Set<PartyName>();
   readonly awaited = new Set<PartyName>();
   readonly condition = new Condition();
-  /** How often it has had its key held. */
-  turn = 0;
   isReleased = false;
+  isExpired = false;
 
   constructor(
     readonly request: Request,
@@ -86,9 +92,10 @@ export interface OwnRequestState {
 export class Asker {
   readonly #tools: Tools;
   readonly #own = new Map<string, OwnRequest>();
-  /** How many operations of this party run, or wait for their key. */
+  /** How many operations of this party run. */
   #started = 0;
-  readonly #starting = new Condition();
+  readonly #condition = new Condition();
+  #isStopping: MpcError | undefined;
 
   constructor(tools: Tools) {
     this.#tools = tools;
@@ -99,7 +106,7 @@ export class Asker {
       request: own.request,
       since: own.since,
       waitingFor: own.others.filter((peer) => !own.approved.has(peer)),
-      isRunning: own.attempt !== undefined,
+      isRunning: own.state === 'running',
     }));
   }
 
@@ -108,47 +115,52 @@ export class Asker {
    * operation, the time-out of requests, or the caller's end.
    */
   async ask(content: RequestContent, caller: Caller): Promise<Outcome> {
-    const tools = this.#tools;
-    const { self, record, settings } = tools;
-    const request = understand(tools, self, content);
+    const { self, record, gates, settings, signal } = this.#tools;
+    if (this.#isStopping) throw this.#isStopping;
+    const request = understand(this.#tools, self, content);
     const { id } = request;
-    const facts = factsOfContent(content);
     const own = new OwnRequest(
       request,
       request.parties.filter((name) => name !== self),
       caller,
     );
+    const facts = factsOfContent(content);
     record({ event: 'requested', id, from: self, ...facts });
     record({ event: 'decided', id, decision: 'approved', by: 'asker' });
-    this.#tell(own, { event: 'request', party: self, id, from: self, ...facts });
     this.#own.set(id, own);
-    const stopListening = [caller.signal, tools.signal].map((signal) =>
-      whenAborted(signal, (reason) => own.over.abort(reason)),
+    const stopListening = [caller.signal, signal].map((each) =>
+      whenAborted(each, (reason) => own.over.abort(reason)),
     );
-    const expiry = setTimeout(() => own.over.abort(expired(own)), settings.requestTimeoutMillis);
+    const expiry = setTimeout(() => this.#expire(own), settings.requestTimeoutMillis);
     try {
+      this.#tell(own, { event: 'request', party: self, id, from: self, ...facts });
       for (const peer of own.others) this.#announce(own, peer);
       const outcome = await this.#attempts(own);
-      this.#end(own);
-      this.#ended(request);
+      this.#ended(own);
       return outcome;
     } catch (cause) {
       const error = asMpcError(cause);
-      this.#end(own, error);
-      record({ event: 'failed', id, code: error.code, reason: reasonOf(error) });
-      this.#ended(request, error);
+      this.#ended(own, error);
+      record({ event: 'failed', id, code: error.code, reason: printable(error.message, MAX_REASON) });
       throw error;
     } finally {
       clearTimeout(expiry);
       for (const stop of stopListening) stop();
       this.#own.delete(id);
-      tools.gates.release(id);
+      gates.release(id);
+      this.#condition.changed();
     }
   }
 
-  /** Ends with `reason` what has not begun yet. */
+  /** Begins nothing more: what has not begun ends with `reason`. */
   withdraw(reason: MpcError): void {
-    for (const own of this.#own.values()) if (own.attempt === undefined) own.over.abort(reason);
+    this.#isStopping = reason;
+    for (const own of this.#own.values()) if (own.state !== 'running') own.over.abort(reason);
+  }
+
+  /** Resolves when no request is left; rejects with the signal's reason. */
+  settled(signal: AbortSignal): Promise<void> {
+    return this.#condition.until(() => this.#own.size === 0, signal);
   }
 
   /** `peer` is there, and may not know of what was asked meanwhile. */
@@ -168,7 +180,7 @@ export class Asker {
 
   answer(from: PartyName, id: string, { approved, reason }: LetterBody<'answer'>): void {
     const own = this.#own.get(id);
-    if (own === undefined || !own.others.includes(from)) return;
+    if (!own?.asked.has(from) || (approved && own.approved.has(from))) return;
     if (approved) own.approved.add(from);
     else own.over.abort(rejected(from, reason));
     own.condition.changed();
@@ -177,16 +189,17 @@ export class Asker {
     this.#tell(own, { event: 'decision', party, id, peer: from, decision, ...because(reason) });
   }
 
-  held(from: PartyName, id: string, { turn, busy }: LetterBody<'held'>): void {
+  held(from: PartyName, id: string, { turn, answer }: LetterBody<'held'>): void {
     const own = this.#own.get(id);
-    if (own?.turn !== turn || !own.awaited.delete(from)) return;
-    if (busy) own.attempt?.abort(new BusyError(`at ${from}, another operation that runs alone comes first`));
+    if (own?.state !== 'holding' || own.turn !== turn || !own.awaited.delete(from)) return;
+    if (answer === 'busy') own.attempt?.abort(new BusyError(`at ${from}, another operation comes first`));
+    if (answer === 'unknown') own.attempt?.abort(unknown(from));
     own.condition.changed();
   }
 
   failed(from: PartyName, id: string, { attempt, code, reason }: LetterBody<'failed'>): void {
     const own = this.#own.get(id);
-    if (own?.hasBegun && own.asked.has(from) && attempt === own.number)
+    if (own?.state === 'running' && own.asked.has(from) && attempt === own.number)
       own.attempt?.abort(failure(from, code, reason));
   }
 
@@ -201,33 +214,50 @@ export class Asker {
     this.#tools.post(peer, 'request', { content: own.request.content });
   }
 
-  #end({ asked, id }: OwnRequest, error?: MpcError): void {
-    const end = {
-      id,
+  /** Ends what has waited for too long; what runs has a time-out of its own, and may end. */
+  #expire(own: OwnRequest): void {
+    own.isExpired = true;
+    if (own.state !== 'running') own.over.abort(expired(own));
+  }
+
+  /** Tells everybody of the end. */
+  #ended({ asked, id, request }: OwnRequest, error?: MpcError): void {
+    const { emit, post, self: party } = this.#tools;
+    const reason = error ? toldOf(error, MAX_REASON) : '';
+    for (const peer of asked)
+      post(peer, 'end', { id, done: error === undefined, code: error?.code ?? '', reason });
+    const { from, content } = request;
+    const why = error && { code: error.code, reason: printable(error.message, MAX_REASON) };
+    const { operation } = content;
+    emit({
+      event: 'request-ended',
+      party,
+      id: request.id,
+      from,
+      operation,
       done: error === undefined,
-      code: error?.code ?? '',
-      reason: error ? reasonOf(error) : '',
-    };
-    for (const peer of asked) this.#tools.post(peer, 'end', end);
+      ...why,
+    });
   }
 
-  #ended({ id, from, content: { operation } }: Request, error?: MpcError): void {
-    const { emit, self: party } = this.#tools;
-    const why = error && { code: error.code, reason: reasonOf(error) };
-    emit({ event: 'request-ended', party, id, from, operation, done: error === undefined, ...why });
-  }
-
+  /** Tries until it is done, or something else stands in the way than what others do just now. */
   async #attempts(own: OwnRequest): Promise<Outcome> {
-    let mode = this.#firstMode(own.request.content);
-    for (;;) {
+    const { over, request } = own;
+    let mode = this.#firstMode(request.content);
+    let losses = 0;
+    for (let pauses = 0; ; ) {
       try {
         return await this.#attempt(own, mode);
       } catch (error) {
-        const next = nextMode(mode, error);
         // Whoever has given out its share of a signature takes part in no other attempt.
-        const isLast = own.isReleased || own.over.signal.aborted || own.number === MAX_ATTEMPTS;
-        if (isLast || next === undefined) throw error;
+        if (own.isReleased || over.signal.aborted || own.number === MAX_ATTEMPTS) throw error;
+        if (own.isExpired) throw expired(own);
+        if (this.#isStopping) throw this.#isStopping;
+        if (isLoss(error)) losses += 1;
+        const next = losses > MAX_LOSSES ? undefined : nextMode(mode, error, request);
+        if (next === undefined) throw error;
         mode = next;
+        if (error instanceof BusyError) await pauseFor(BUSY_PAUSE_MILLIS * 2 ** pauses++, over.signal);
       }
     }
   }
@@ -243,62 +273,58 @@ export class Asker {
   /** Begins the request as soon as all have approved it, and its key is free for it. */
   async #attempt(own: OwnRequest, mode: Mode): Promise<Outcome> {
     const { signal } = own.over;
-    for (;;) {
-      await own.condition.until(() => own.isApproved, signal);
-      using _slot = await this.#slot(signal);
-      const gate = this.#tools.gates.of(own.request.key);
-      using _gate = mode === 'alone' ? await this.#alone(own, gate) : await gate.start(signal);
-      // Somebody may have been lost meanwhile, and have to approve once more.
-      if (own.isApproved) return await this.#begin(own, mode);
+    const gate = this.#tools.gates.of(own.request.key);
+    try {
+      for (;;) {
+        await own.condition.until(() => own.isApproved, signal);
+        using _gate = mode === 'alone' ? await this.#alone(own, gate) : await gate.start(signal);
+        using _slot = await this.#slot(signal);
+        // Somebody may have been lost meanwhile, and have to approve once more.
+        if (own.isApproved) return await this.#begin(own, mode);
+        this.#letGo(own);
+      }
+    } finally {
+      this.#letGo(own);
     }
   }
 
   async #slot(signal: AbortSignal): Promise<Disposable> {
-    await this.#starting.until(() => this.#started < MAX_STARTED, signal);
-    this.#started += 1;
+    await this.#condition.until(() => {
+      if (this.#started === MAX_STARTED) return false;
+      this.#started += 1;
+      return true;
+    }, signal);
     return {
       [Symbol.dispose]: () => {
         this.#started -= 1;
-        this.#starting.changed();
+        this.#condition.changed();
       },
     };
   }
 
-  /** Has all parties of the key hold it, and waits until nothing runs on it here. */
+  /** Has all who take part hold the key, and waits until nothing runs on it here. */
   async #alone(own: OwnRequest, gate: Gate): Promise<Disposable> {
-    for (;;) {
-      own.turn += 1;
-      try {
-        return await this.#during(own, (signal) => this.#hold(own, gate, signal));
-      } catch (error) {
-        this.#letGo(own);
-        if (!(error instanceof BusyError) || own.turn === MAX_TURNS) throw error;
-      }
-      // Two that have met would meet again.
-      const longest = BUSY_PAUSE_MILLIS * 2 ** Math.min(own.turn, 5);
-      const { signal } = own.over;
-      await pause(randomInt(BUSY_PAUSE_MILLIS, longest), undefined, { signal }).catch(() => {});
-      signal.throwIfAborted();
-    }
-  }
-
-  async #hold(own: OwnRequest, gate: Gate, signal: AbortSignal): Promise<Disposable> {
-    const { post } = this.#tools;
     const { id } = own.request;
-    await gate.hold(id, signal);
-    for (const peer of own.others) {
-      own.awaited.add(peer);
-      post(peer, 'hold', { id: own.id, turn: own.turn, on: true });
-    }
-    await own.condition.until(() => own.awaited.size === 0, signal);
-    return await gate.alone(id, signal);
+    await gate.free(own.over.signal);
+    own.turn += 1;
+    return await this.#during(own, 'holding', async (signal) => {
+      await gate.hold(id, signal);
+      for (const peer of own.others) {
+        own.awaited.add(peer);
+        this.#tools.post(peer, 'hold', { id: own.id, turn: own.turn, on: true });
+      }
+      await own.condition.until(() => own.awaited.size === 0, signal);
+      return await gate.alone(id, signal);
+    });
   }
 
+  /** Nobody need hold the key for it any longer. */
   #letGo(own: OwnRequest): void {
     const { gates, post } = this.#tools;
     gates.release(own.request.id);
     own.awaited.clear();
-    for (const peer of own.others) post(peer, 'hold', { id: own.id, turn: own.turn, on: false });
+    if (own.turn === 0) return;
+    for (const peer of own.asked) post(peer, 'hold', { id: own.id, turn: own.turn, on: false });
   }
 
   /** Opens the sessions of the next attempt, at all who take part. */
@@ -312,48 +338,56 @@ export class Asker {
     const named = presignature?.binding.sid ?? null;
     for (const peer of own.others)
       post(peer, 'begin', {
-        ...{ id: own.id, attempt: own.number },
-        ...{ alone: attempt.alone, presignature: named },
+        ...{ id: own.id, attempt: own.number, alone: attempt.alone, presignature: named },
       });
-    const released = () => {
+    const released = (): void => {
       own.isReleased = true;
     };
-    return this.#during(own, async (signal) => {
-      own.hasBegun = true;
-      try {
-        const { emit, backUp } = own.caller;
-        const performing = { signal, emit, released, ...(backUp && { backUp }) };
-        return await perform(this.#tools, own.request, attempt, performing);
-      } finally {
-        own.hasBegun = false;
-      }
-    });
+    const { emit, backUp } = own.caller;
+    return this.#during(own, 'running', (signal) =>
+      perform(this.#tools, own.request, attempt, { signal, emit, released, ...(backUp && { backUp }) }),
+    );
   }
 
   /** Runs what the loss or failure of a participant ends, and the end of the request as well. */
-  async #during<T>(own: OwnRequest, act: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #during<T>(
+    own: OwnRequest,
+    state: OwnRequest['state'],
+    act: (signal: AbortSignal) => Promise<T>,
+  ): Promise<T> {
     own.attempt = new AbortController();
+    own.state = state;
     using ending = anyOf(own.over.signal, own.attempt.signal);
     try {
       return await act(ending.signal);
     } finally {
       own.attempt = undefined;
+      own.state = 'waiting';
     }
   }
 }
 
 const stockOf = ({ key, quorum }: SignContent): Stock => ({ keyId: key, quorum });
 
+const isLoss = (error: unknown): boolean => error instanceof MpcError && error.code === 'PEER_LEFT';
+
 /** How to go on after an attempt that failed before anything was signed; undefined: not at all. */
-function nextMode(mode: Mode, error: unknown): Mode | undefined {
+function nextMode(mode: Mode, error: unknown, { content }: Request): Mode | undefined {
   if (!(error instanceof MpcError)) return undefined;
+  // Whoever was faster may have made what this one needed the key alone for.
+  if (error instanceof BusyError) return content.operation === 'sign' ? 'beside' : mode;
   if (error.code === 'NOT_ALONE') return mode === 'alone' ? undefined : 'alone';
   // A presignature that somebody has no longer is no reason to refuse the signature.
   if (mode === 'prepared') return 'beside';
-  return error instanceof BusyError || error.code === 'PEER_LEFT' ? mode : undefined;
+  return isLoss(error) ? mode : undefined;
 }
 
-const reasonOf = (error: MpcError): string => printable(error.message, MAX_REASON);
+/** A pause of about so long; throws the signal's reason. */
+async function pauseFor(millis: number, signal: AbortSignal): Promise<void> {
+  const longest = Math.min(millis, BUSY_PAUSE_MAX_MILLIS);
+  await pause(randomInt(longest / 2, longest + 1), undefined, { signal }).catch(() => {});
+  signal.throwIfAborted();
+}
 
 const because = (reason: string): { readonly reason?: string } =>
   reason === '' ? {} : { reason: printable(reason, MAX_REASON) };
@@ -365,6 +399,12 @@ function rejected(peer: PartyName, reason: string): MpcError {
     hint: `ask those who run ${peer}`,
   });
 }
+
+const unknown = (peer: PartyName): MpcError =>
+  new MpcError('PEER_ABORTED', `${peer} does not take part in it, or no longer`, {
+    culprits: [peer],
+    hint: `see the audit log of ${peer}`,
+  });
 
 function failure(peer: PartyName, code: string, reason: string): MpcError {
   const what = `${peer} could not take part: ${printable(reason, MAX_REASON)}`;

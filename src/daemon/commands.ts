@@ -33,7 +33,7 @@ const key = z.string().max(80).optional();
 const name = z.string().max(80);
 const id = z
   .string()
-  .regex(/^[0-9a-f]{8,32}$/, 'not the beginning of an id: give at least 8 of its hex digits');
+  .regex(/^[0-9a-f]{16,64}$/, 'not the beginning of an id: give at least 16 of its hex digits');
 
 /** A public recovery key, PEM, and the whole path of a new file. */
 const backup = z.strictObject({ to: z.string().max(16_384), file: z.string().startsWith('/').max(4_096) });

@@ -4,7 +4,10 @@ import { whenAborted } from '../rounds/abort-signal.js';
 export class Condition {
   readonly #waiting = new Set<() => void>();
 
-  /** Resolves as soon as `isTrue`, which is asked now and at each {@link changed}; rejects with the signal's reason. */
+  /**
+   * Resolves as soon as `isTrue`, which is asked now and at each {@link changed}; rejects with the signal's reason.
+   * Whoever takes something once it is free takes it within `isTrue`: later, somebody else may have been faster.
+   */
   async until(isTrue: () => boolean, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     while (!isTrue()) await this.#change(signal);

@@ -25,6 +25,9 @@ export interface DaemonOptions {
   readonly fatal: (error: MpcError) => void;
 }
 
+/** How many undecodable letters of a peer are logged. */
+const MAX_NOTICES = 100;
+
 export class Daemon implements Disposable {
   readonly asker: Asker;
   readonly answerer: Answerer;
@@ -32,7 +35,7 @@ export class Daemon implements Disposable {
   readonly #stocker: Stocker;
   /** What each peer says that it is. */
   readonly #versions = new Map<PartyName, string>();
-  #isStopping = false;
+  readonly #dropped = new Map<PartyName, number>();
 
   constructor(options: DaemonOptions) {
     const { tools, approval, logger } = options;
@@ -50,10 +53,6 @@ export class Daemon implements Disposable {
 
   /** Sees a request of this party's user through. */
   async ask(content: RequestContent, caller: Caller): Promise<Outcome> {
-    if (this.#isStopping)
-      throw new MpcError('INTERRUPTED', 'this daemon is stopping', {
-        hint: 'ask again when it has been started',
-      });
     try {
       return await this.asker.ask(content, caller);
     } finally {
@@ -85,22 +84,29 @@ export class Daemon implements Disposable {
       this.#guard(() => this.#handle(from, letter));
     } catch (error) {
       if (!(error instanceof UndecodableError)) throw error;
-      this.#options.logger.warn({ peer: from, reason: error.message }, 'dropped a letter');
+      const dropped = (this.#dropped.get(from) ?? 0) + 1;
+      this.#dropped.set(from, dropped);
+      // More could only fill the log.
+      if (dropped <= MAX_NOTICES)
+        this.#options.logger.warn({ peer: from, reason: error.message }, 'dropped a letter');
     }
   }
 
   /** Takes no more requests, ends those that have not begun, and waits for the rest until `signal` is aborted. */
   async stop(signal: AbortSignal): Promise<void> {
-    this.#isStopping = true;
+    const { self, running } = this.#options.tools;
+    const reason = new MpcError('INTERRUPTED', `the daemon of ${self} is stopping`, {
+      hint: 'ask again when it has been started',
+    });
     this.#stocker[Symbol.dispose]();
-    const reason = new MpcError('INTERRUPTED', `the daemon of ${this.#options.tools.self} is stopping`);
     this.asker.withdraw(reason);
     this.answerer.withdraw(reason);
-    await this.#options.tools.running.ended(signal);
+    await Promise.all([this.asker.settled(signal), this.answerer.settled(signal), running.ended(signal)]);
   }
 
   [Symbol.dispose](): void {
     this.#stocker[Symbol.dispose]();
+    this.answerer[Symbol.dispose]();
     this.#options.tools.presignatures[Symbol.dispose]();
   }
 
@@ -112,6 +118,8 @@ export class Daemon implements Disposable {
       case 'request':
         return await this.answerer.request(from, body.content);
       case 'begin':
+        // The part of the presignature that it names may be just about to be finished here.
+        if (body.presignature !== null) await this.#stocker.helping(from);
         await this.answerer.begin(from, toHex(body.id), body);
         return this.#stocker.look();
       case 'end':

@@ -3,9 +3,9 @@
  * erases what the others work with.
  *
  * A key has a gate at each of its parties. Were each to let one operation in alone as it comes, a refresh could hold
- * one party and wait for another, on which a signature waits for the first. So whoever wants to be alone has all
- * parties hold the key first: they start nothing new on it, still take part in what others have started, and say
- * when what they have started themselves is over. When all have said so, nothing is under way any more.
+ * one party and wait for another, on which a signature waits for the first. So whoever wants to be alone has all who
+ * take part hold the key first: they start nothing new on it, still take part in what others have started, and say
+ * when what they have started themselves is over. When all have said so, none of them waits for another any more.
  */
 import { MpcError } from '../core/errors.js';
 import { Condition } from './condition.js';
@@ -23,29 +23,36 @@ export class Gate {
   #started = 0;
   /** The request for which the key is held. */
   #holder: string | undefined;
+  /** It runs, or is next. */
   #isAlone = false;
   readonly #condition = new Condition();
 
   /** Lets an operation of this party start side by side with others, as soon as nobody holds the key. */
   async start(signal: AbortSignal): Promise<Disposable> {
-    await this.#condition.until(() => this.#holder === undefined && !this.#isAlone, signal);
-    this.#started += 1;
-    const leave = this.join();
-    return {
-      [Symbol.dispose]: () => {
-        this.#started -= 1;
-        leave[Symbol.dispose]();
-      },
-    };
+    await this.#condition.until(() => {
+      if (this.#holder !== undefined || this.#isAlone) return false;
+      this.#started += 1;
+      this.#running += 1;
+      return true;
+    }, signal);
+    return this.#leaving(() => {
+      this.#started -= 1;
+      this.#running -= 1;
+    });
   }
 
-  /** Lets a peer's operation in, side by side with others. Throws {@link BusyError} while one runs alone. */
+  /** Lets a peer's operation in, side by side with others. Throws {@link BusyError} while one runs alone, or is next. */
   join(): Disposable {
     if (this.#isAlone) throw new BusyError('an operation that runs alone on the key is under way');
     this.#running += 1;
     return this.#leaving(() => {
       this.#running -= 1;
     });
+  }
+
+  /** Resolves when no request holds the key. */
+  free(signal: AbortSignal): Promise<void> {
+    return this.#condition.until(() => this.#holder === undefined && !this.#isAlone, signal);
   }
 
   /**
@@ -59,15 +66,23 @@ export class Gate {
     await this.#condition.until(() => this.#started === 0, signal);
   }
 
-  /** Lets the request in for which the key is held, as soon as nothing else runs on it. */
+  /**
+   * Lets the request in for which the key is held, as soon as nothing else runs on it. What others begin meanwhile is
+   * refused: who takes part in this has nothing running, and so nobody of them waits for it.
+   */
   async alone(id: string, signal: AbortSignal): Promise<Disposable> {
-    const isHeld = () => this.#holder === id;
-    await this.#condition.until(() => this.#running === 0 || !isHeld(), signal);
-    if (!isHeld() || this.#isAlone) throw new BusyError('the key is not held for this operation');
+    if (this.#holder !== id || this.#isAlone) throw new BusyError('the key is not held for this operation');
     this.#isAlone = true;
-    return this.#leaving(() => {
+    const leaving = this.#leaving(() => {
       this.#isAlone = false;
     });
+    try {
+      await this.#condition.until(() => this.#running === 0, signal);
+      return leaving;
+    } catch (error) {
+      leaving[Symbol.dispose]();
+      throw error;
+    }
   }
 
   /** The request `id` holds the key no longer, if it did. */

@@ -15,24 +15,26 @@ export const MAX_MESSAGE_BYTES = 1024 * 1024;
 /** Longest letter: a message, and what is said of it. */
 const MAX_LETTER_BYTES = MAX_MESSAGE_BYTES + 8 * 1024;
 
-/** Most attempts at one request; each ends before anything was signed. */
-export const MAX_ATTEMPTS = 3;
-
-/** How often a request tries to have its key alone, where others want the same. */
-export const MAX_TURNS = 12;
+/** Most attempts at one request, each of which has ended before this party's share was given out. */
+export const MAX_ATTEMPTS = 64;
 
 /** Most presignatures made at a time. */
 export const MAX_BATCH = 8;
 
 export const MAX_REASON = 300;
 
-const ID_BYTES = 16;
+/** An id must stand for its content even where its asker searches for two contents of one id. */
+const ID_BYTES = 32;
 const NONCE_BYTES = 16;
 
 const id = bytesField(ID_BYTES);
 const keyId = bytesField(16);
 const name = z.string().refine(isPartyName, 'not a party’s name');
-const names = z.array(name).min(1).max(MAX_PARTIES);
+const names = z
+  .array(name)
+  .min(1)
+  .max(MAX_PARTIES)
+  .refine((list) => new Set(list).size === list.length, 'a party is named twice');
 const message = z.custom<Uint8Array>(
   (value) => value instanceof Uint8Array && value.length <= MAX_MESSAGE_BYTES,
   'not a message',
@@ -41,7 +43,7 @@ const code = z.string().max(40);
 const reason = z.string().max(MAX_REASON);
 const attempt = z.int().min(1).max(MAX_ATTEMPTS);
 /** Counts the times that a request has its key held: what answers an earlier one is no answer to the next. */
-const turn = z.int().min(1).max(MAX_TURNS);
+const turn = z.int().min(1);
 const nonce = bytesField(NONCE_BYTES);
 
 /** What is asked for. The nonce makes two requests of the same content two requests. */
@@ -60,7 +62,7 @@ const content = z.discriminatedUnion('operation', [
 
 const SCHEMAS = {
   /** First letter on every new link. */
-  greeting: z.strictObject({ version: z.string().max(40) }),
+  greeting: z.strictObject({ version: z.string().regex(/^[0-9A-Za-z.+-]{1,40}$/) }),
   /** Asks its receiver to take part. */
   request: z.strictObject({ content }),
   /** Whether the sender takes part in a request of the receiver. */
@@ -71,8 +73,8 @@ const SCHEMAS = {
   failed: z.strictObject({ id, attempt: z.int().min(0).max(MAX_ATTEMPTS), code, reason }),
   /** Start nothing new on the key of this request, and say when what you have started on it is over; or go on again. */
   hold: z.strictObject({ id, turn, on: z.boolean() }),
-  /** That is over; or `busy`: another request holds the key. */
-  held: z.strictObject({ id, turn, busy: z.boolean() }),
+  /** That is over; or another request holds the key (`busy`), or this one is not approved, or known, here (`unknown`). */
+  held: z.strictObject({ id, turn, answer: z.enum(['held', 'busy', 'unknown']) }),
   /** The sender's request is over: `done`, or given up. */
   end: z.strictObject({ id, done: z.boolean(), code, reason }),
   /** Make presignatures now, for the sender to use. */
@@ -96,8 +98,8 @@ export function decodeLetter(subject: string, bytes: Uint8Array): Letter {
 }
 
 /**
- * Name of a request, hex: H("request"; who asks, content), 16 bytes. Whoever approves it approves this content, asked
+ * Name of a request, hex: H("request"; who asks, content), 32 bytes. Whoever approves it approves this content, asked
  * for by this party; a changed message is another request.
  */
 export const requestId = (from: PartyName, asked: RequestContent): string =>
-  toHex(hash('request', [from, encodeAs(content, asked)]).subarray(0, ID_BYTES));
+  toHex(hash('request', [from, encodeAs(content, asked)]));

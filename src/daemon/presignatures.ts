@@ -8,7 +8,7 @@ import { printId } from '../protocol/key-share.js';
 import type { Presignature } from '../protocol/presign.js';
 
 /** Most presignatures held for one peer; the oldest give way, which its owner finds when it names them. */
-const MAX_HELD = 512;
+const MAX_HELD = 2048;
 
 /** What a stock is for. */
 export interface Stock {
@@ -22,16 +22,34 @@ export interface StockLevel {
   readonly ready: number;
 }
 
-const nameOf = ({ keyId, quorum }: Stock): string => `${printId(keyId)} ${quorum.join(',')}`;
+export const nameOfStock = ({ keyId, quorum }: Stock): string => `${printId(keyId)} ${quorum.join(',')}`;
+
+interface Shelf {
+  readonly stock: Stock;
+  ready: Presignature[];
+  /** When one was asked for, on the clock of `performance`. */
+  wantedAt: number;
+}
 
 export class Presignatures implements Disposable {
-  readonly #stocks = new Map<string, { readonly stock: Stock; ready: Presignature[] }>();
+  readonly #stocks = new Map<string, Shelf>();
   /** By peer and the name of the presignature, oldest first. */
   readonly #held = new Map<PartyName, Map<string, Presignature>>();
 
   /** Says that presignatures of this kind are of use from now on. */
   want(stock: Stock): void {
-    if (!this.#stocks.has(nameOf(stock))) this.#stocks.set(nameOf(stock), { stock, ready: [] });
+    const shelf = this.#stocks.get(nameOfStock(stock)) ?? { stock, ready: [], wantedAt: 0 };
+    this.#stocks.set(nameOfStock(stock), shelf);
+    shelf.wantedAt = performance.now();
+  }
+
+  /** Gives up the stocks that nobody has wanted for so long. */
+  forget(millis: number): void {
+    for (const [name, { ready, wantedAt }] of this.#stocks) {
+      if (performance.now() - wantedAt < millis) continue;
+      for (const presignature of ready) presignature[Symbol.dispose]();
+      this.#stocks.delete(name);
+    }
   }
 
   /** The stocks that are of use. */
@@ -40,7 +58,7 @@ export class Presignatures implements Disposable {
   }
 
   level(stock: Stock): number {
-    return this.#stocks.get(nameOf(stock))?.ready.length ?? 0;
+    return this.#stocks.get(nameOfStock(stock))?.ready.length ?? 0;
   }
 
   levels(): readonly StockLevel[] {
@@ -58,14 +76,14 @@ export class Presignatures implements Disposable {
 
   /** Takes over presignatures that this party has had made; wipes them when they are of no use any more. */
   add(stock: Stock, presignatures: readonly Presignature[]): void {
-    const shelf = this.#stocks.get(nameOf(stock));
+    const shelf = this.#stocks.get(nameOfStock(stock));
     if (shelf === undefined) for (const presignature of presignatures) presignature[Symbol.dispose]();
     else shelf.ready.push(...presignatures);
   }
 
   /** The oldest presignature of the stock, now the caller's. */
   take(stock: Stock): Presignature | undefined {
-    return this.#stocks.get(nameOf(stock))?.ready.shift();
+    return this.#stocks.get(nameOfStock(stock))?.ready.shift();
   }
 
   /** Takes over this party's parts of presignatures that `owner` has had made. */

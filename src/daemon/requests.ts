@@ -45,12 +45,12 @@ export function factsOfContent(content: RequestContent): RequestFacts {
   return { operation, key, quorum, receivers, messageHash, messageBytes: message.length };
 }
 
-const refused = (message: string, hint?: string): MpcError =>
-  new MpcError('USAGE', message, hint === undefined ? {} : { hint });
+const refused = (message: string): MpcError =>
+  new MpcError('DISAGREEMENT', message, { hint: 'start every party with the same configuration and keys' });
 
 /**
- * The request of `from` for `content`. Throws `USAGE` or `CONFIG`, in words that may be shown to the other side,
- * unless it fits this party's cluster file and keys, and `from` and this party both take part.
+ * The request of `from` for `content`. Throws `DISAGREEMENT`, `USAGE` or `CONFIG` unless it
+ * fits this party's cluster file and keys, and `from` and this party both take part.
  */
 export function understand(
   { cluster, keystore }: { readonly cluster: ClusterConfig; readonly keystore: Keystore },

@@ -14,7 +14,7 @@ export interface RunningOperation {
 }
 
 export class RunningOperations {
-  readonly #running = new Map<string, RunningOperation>();
+  readonly #running = new Map<object, RunningOperation>();
 
   readonly #condition = new Condition();
   readonly #took: (operation: RunningOperation['operation'], millis: number) => void;
@@ -37,16 +37,17 @@ export class RunningOperations {
   enter(
     facts: Pick<RunningOperation, 'id' | 'operation' | 'key'>,
   ): Disposable & { readonly progress: Progress } {
-    const { id, operation } = facts;
+    const { operation } = facts;
+    const entry = {};
     const began = performance.now();
-    this.#running.set(id, { ...facts, since: new Date(), stage: 'beginning', done: 0, total: 1 });
+    this.#running.set(entry, { ...facts, since: new Date(), stage: 'beginning', done: 0, total: 1 });
     return {
       progress: (stage, done, total) => {
-        const entry = this.#running.get(id);
-        if (entry !== undefined) this.#running.set(id, { ...entry, stage, done, total });
+        const before = this.#running.get(entry);
+        if (before !== undefined) this.#running.set(entry, { ...before, stage, done, total });
       },
       [Symbol.dispose]: () => {
-        this.#running.delete(id);
+        this.#running.delete(entry);
         this.#condition.changed();
         this.#took(operation, performance.now() - began);
       },

@@ -5,26 +5,41 @@ import type { StoredKeyEvent } from '../party/stored-keys.js';
 import { printId } from '../protocol/key-share.js';
 import type { Presignature } from '../protocol/presign.js';
 import { anyOf } from '../rounds/abort-signal.js';
+import { toldOf } from '../rounds/blame.js';
 import { printable } from '../rounds/untrusted.js';
+import { Condition } from './condition.js';
 import { type LetterBody, MAX_BATCH, MAX_REASON } from './letters.js';
-import type { Stock } from './presignatures.js';
+import { nameOfStock, type Stock } from './presignatures.js';
+import { RateLimit } from './rate-limit.js';
 import { understand } from './requests.js';
 import type { Tools } from './tools.js';
 
-/** After a failure no stock is filled for so long; each further failure doubles it. */
+/** After a failure a stock is not filled for so long; each further failure doubles it. */
 const PAUSE_MILLIS = 5_000;
 const LONGEST_PAUSE_MILLIS = 300_000;
+
+/** A stock that was not asked for during this time is of use no more. */
+const UNUSED_MILLIS = 6 * 3_600_000;
+
+/** A making of presignatures, and what ends it. */
+interface Making {
+  readonly id: string;
+  readonly stop: AbortController;
+}
 
 export class Stocker implements Disposable {
   readonly #tools: Tools;
   readonly #report: (error: MpcError) => void;
-  /** The filling that runs, and what ends it. */
-  #filling: { readonly id: string; readonly stop: AbortController } | undefined;
-  /** What each peer has this party make for it. */
-  readonly #helping = new Map<PartyName, { readonly id: string; readonly stop: AbortController }>();
   readonly #over = new AbortController();
-  #failures = 0;
-  #pausing: NodeJS.Timeout | undefined;
+  #filling: Making | undefined;
+  /** What each peer has this party make for it. */
+  readonly #helping = new Map<PartyName, Making>();
+  readonly #condition = new Condition();
+  readonly #limit = new RateLimit();
+  /** How often each stock could not be filled in a row. */
+  readonly #failures = new Map<string, number>();
+  /** Stocks that are not to be filled before their timer has run. */
+  readonly #pausing = new Map<string, NodeJS.Timeout>();
 
   /** `report` is told why a stock could not be filled. */
   constructor(tools: Tools, report: (error: MpcError) => void) {
@@ -32,15 +47,24 @@ export class Stocker implements Disposable {
     this.#report = report;
   }
 
-  /** Fills a stock that is not full, if one can be filled just now; called whenever that may have changed. */
+  /** Fills the emptiest stock that can be filled just now; called whenever there may be one. */
   look(): void {
     const { settings, presignatures, isUp, self } = this.#tools;
-    if (this.#filling !== undefined || this.#pausing !== undefined || this.#over.signal.aborted) return;
-    const isReachable = ({ quorum }: Stock) => quorum.every((name) => name === self || isUp(name));
-    const stock = presignatures.stocks
-      .filter(isReachable)
-      .find((each) => presignatures.level(each) < settings.presignatures);
-    if (stock !== undefined) void this.#fill(stock);
+    if (this.#filling !== undefined || this.#over.signal.aborted) return;
+    presignatures.forget(UNUSED_MILLIS);
+    const canBeFilled = (stock: Stock): boolean =>
+      presignatures.level(stock) < settings.presignatures &&
+      !this.#pausing.has(nameOfStock(stock)) &&
+      stock.quorum.every((name) => name === self || isUp(name));
+    const [emptiest] = presignatures.stocks
+      .filter(canBeFilled)
+      .toSorted((a, b) => presignatures.level(a) - presignatures.level(b));
+    if (emptiest !== undefined) void this.#fill(emptiest);
+  }
+
+  /** Resolves when nothing is being made for `peer` any more. */
+  async helping(peer: PartyName): Promise<void> {
+    await this.#condition.until(() => !this.#helping.has(peer), this.#over.signal).catch(() => {});
   }
 
   /** A peer could not take part in the filling `id`, or has given up its own. */
@@ -52,21 +76,20 @@ export class Stocker implements Disposable {
 
   /** Makes presignatures for `from` to use, and holds this party's parts of them. */
   async help(from: PartyName, letter: LetterBody<'presign'>): Promise<void> {
-    const { gates, presignatures, post } = this.#tools;
-    const { signal } = this.#over;
+    const { presignatures, post } = this.#tools;
     const { key, quorum, count } = letter;
-    const id = toHex(letter.id);
+    const making = { id: toHex(letter.id), stop: new AbortController() };
     try {
-      if (this.#helping.has(from)) throw new MpcError('USAGE', 'others are being made for this party');
-      const stop = new AbortController();
-      this.#helping.set(from, { id, stop });
+      if (this.#helping.has(from) || !this.#limit.allows(from))
+        throw new MpcError('DISAGREEMENT', 'too many presignatures at a time');
+      this.#helping.set(from, making);
       try {
-        using _gate = gates.of(printId(key)).join();
-        using ending = anyOf(signal, stop.signal);
-        const made = await this.#presign(from, { keyId: key, quorum }, id, count, ending.signal);
+        using ending = anyOf(this.#over.signal, making.stop.signal);
+        const made = await this.#presign(from, { keyId: key, quorum }, making.id, count, ending.signal);
         presignatures.hold(from, made);
       } finally {
         this.#helping.delete(from);
+        this.#condition.changed();
       }
     } catch (cause) {
       post(from, 'failed', { id: letter.id, attempt: 0, ...wordsOf(cause) });
@@ -75,58 +98,63 @@ export class Stocker implements Disposable {
 
   /** Makes no more, here or for others; what is being made is given up. */
   [Symbol.dispose](): void {
-    clearTimeout(this.#pausing);
+    for (const timer of this.#pausing.values()) clearTimeout(timer);
     this.#over.abort(new MpcError('INTERRUPTED', 'this daemon is stopping'));
   }
 
   async #fill(stock: Stock): Promise<void> {
-    const { gates, presignatures, settings, post, self } = this.#tools;
-    const { signal } = this.#over;
-    const idBytes = randomBytes(16);
-    const id = toHex(idBytes);
-    const stop = new AbortController();
-    this.#filling = { id, stop };
+    const { presignatures, settings, post, self } = this.#tools;
+    const id = randomBytes(32);
+    const making = { id: toHex(id), stop: new AbortController() };
+    this.#filling = making;
     const { keyId: key, quorum } = stock;
+    const peers = quorum.filter((name) => name !== self);
     const count = Math.min(MAX_BATCH, settings.presignatures - presignatures.level(stock));
+    const begin = (): void => {
+      for (const peer of peers) post(peer, 'presign', { id, key, quorum: [...quorum], count });
+    };
     try {
-      using either = anyOf(signal, stop.signal);
-      using _gate = await gates.of(printId(key)).start(either.signal);
-      for (const peer of quorum.filter((name) => name !== self))
-        post(peer, 'presign', { id: idBytes, key, quorum: [...quorum], count });
-      presignatures.add(stock, await this.#presign(self, stock, id, count, either.signal));
-      this.#failures = 0;
+      using ending = anyOf(this.#over.signal, making.stop.signal);
+      presignatures.add(stock, await this.#presign(self, stock, making.id, count, ending.signal, begin));
+      this.#failures.delete(nameOfStock(stock));
     } catch (error) {
-      for (const peer of quorum.filter((name) => name !== self))
-        post(peer, 'failed', { id: idBytes, attempt: 0, ...wordsOf(error) });
-      this.#pause();
-      if (!signal.aborted) this.#report(asMpcError(error));
+      for (const peer of peers) post(peer, 'failed', { id, attempt: 0, ...wordsOf(error) });
+      if (!this.#over.signal.aborted) this.#pause(stock, asMpcError(error));
     } finally {
       this.#filling = undefined;
     }
     this.look();
   }
 
-  #pause(): void {
-    const millis = Math.min(PAUSE_MILLIS * 2 ** this.#failures, LONGEST_PAUSE_MILLIS);
-    this.#failures += 1;
-    this.#pausing = setTimeout(() => {
-      this.#pausing = undefined;
+  #pause(stock: Stock, error: MpcError): void {
+    const name = nameOfStock(stock);
+    const failures = this.#failures.get(name) ?? 0;
+    this.#failures.set(name, failures + 1);
+    const goOn = (): void => {
+      this.#pausing.delete(name);
       this.look();
-    }, millis).unref();
+    };
+    const millis = Math.min(PAUSE_MILLIS * 2 ** failures, LONGEST_PAUSE_MILLIS);
+    this.#pausing.set(name, setTimeout(goOn, millis).unref());
+    this.#report(error);
   }
 
+  /** Presignatures of `owner`, made here with the rest of the quorum. An owner's `begin` has the others begin. */
   async #presign(
     owner: PartyName,
     { keyId, quorum }: Stock,
     id: string,
     count: number,
     signal: AbortSignal,
+    begin?: () => void,
   ): Promise<Presignature[]> {
-    const { record, during, keys, running } = this.#tools;
+    const { during, gates, keys, record, running } = this.#tools;
     // As if a signature of nothing were asked for: who takes part in that takes part here.
     const nothing = { operation: 'sign', nonce: new Uint8Array(16), message: new Uint8Array() } as const;
     const content = { ...nothing, key: keyId, quorum: [...quorum], receivers: [quorum[0]!] };
     const { kind, key } = understand(this.#tools, owner, content);
+    using _gate = begin ? await gates.of(key).start(signal) : gates.of(key).join();
+    begin?.();
     using entry = running.enter({ id, operation: 'presign', ...(key !== undefined && { key }) });
     return await during(kind, signal, async (resources) => {
       let epoch = 0;
@@ -134,16 +162,9 @@ export class Stocker implements Disposable {
         if (event.kind === 'settled') epoch = event.sharing.epoch;
       };
       const work = { resources: { ...resources, progress: entry.progress }, tell };
-      const made = await keys.presign(work, id, keyId, quorum, count, { shared: true });
+      const made = await keys.presign(work, `presign ${id}`, keyId, quorum, count, { shared: true });
       try {
-        record({
-          event: 'presigned',
-          key: printId(keyId),
-          epoch,
-          quorum: [...quorum],
-          count,
-          by: owner,
-        });
+        record({ event: 'presigned', key: printId(keyId), epoch, quorum: [...quorum], count, by: owner });
         return made;
       } catch (error) {
         for (const presignature of made) presignature[Symbol.dispose]();
@@ -155,6 +176,6 @@ export class Stocker implements Disposable {
 
 /** What a peer is told of a failure here. */
 function wordsOf(cause: unknown): { readonly code: string; readonly reason: string } {
-  const { code, message } = asMpcError(cause);
-  return { code, reason: printable(message, MAX_REASON) };
+  const error = asMpcError(cause);
+  return { code: error.code, reason: toldOf(error, MAX_REASON) };
 }

@@ -93,11 +93,15 @@ const SHARED = new Set<ErrorCode>([
   'TIMEOUT',
 ]);
 
+/** What peers may be told of `error`: at most `max` printable characters. */
+export const toldOf = (error: MpcError, max: number): string =>
+  printable(SHARED.has(error.code) ? error.message : ERROR_CODES[error.code].meaning, max);
+
 /** The abort that tells the peers about `error`. */
 export const abortFrame = (operation: string, error: MpcError): AbortFrame => ({
   kind: 'abort',
   operation,
   code: error.code,
   culprits: error.culprits.slice(0, MAX_PARTIES),
-  reason: printable(SHARED.has(error.code) ? error.message : ERROR_CODES[error.code].meaning, MAX_REASON),
+  reason: toldOf(error, MAX_REASON),
 });

@@ -18,7 +18,6 @@ import type { ApprovalCommand } from '#src/config/settings.js';
 import { MpcError } from '#src/core/errors.js';
 import { type ApprovalOptions, approvalOf, FirstLine } from '#src/daemon/approval.js';
 import type { ApprovalRequest, Decision } from '#src/daemon/approval-request.js';
-import { MAX_BYTES, MAX_REQUESTS } from '#src/daemon/backlog.js';
 import { Desk } from '#src/daemon/desk.js';
 import { PASSPHRASE_VARIABLE } from '#src/keystore/passphrase.js';
 
@@ -240,39 +239,4 @@ test('a command sees nothing that leads to the passphrase', async () => {
   } finally {
     delete process.env[PASSPHRASE_VARIABLE];
   }
-});
-
-test('no party has more than so much waiting, and what it has makes no difference to others', async () => {
-  const refusal = {
-    ...{ decision: 'rejected', by: 'rule', reason: 'too many requests of this party wait for decisions' },
-  };
-  const numbered = (number: number, more: Partial<ApprovalRequest> = {}): ApprovalRequest => ({
-    ...REQUEST,
-    id: String(number).padStart(32, '0'),
-    ...more,
-  });
-  const before = desk();
-  const approval = approvalOf({ by: 'user' }, { desk: before });
-  const waiting = Array.from({ length: MAX_REQUESTS }, (_, number) => approval(numbered(number), quiet));
-  assert.deepEqual(await approval(numbered(1_000), quiet), refusal);
-  const others = approval(numbered(1_001, { from: 'charlie' }), quiet);
-  assert.equal(before.waiting.length, MAX_REQUESTS + 1);
-  before.reject(numbered(0).id);
-  await waiting[0];
-  const next = approval(numbered(1_002), quiet);
-  for (const { request } of before.waiting) before.approve(request.id);
-  for (const decision of await Promise.all([...waiting.slice(1), others, next]))
-    assert.equal(decision.decision, 'approved');
-
-  const message = new Uint8Array(MAX_BYTES / 2);
-  const [first, second] = [2_000, 2_001].map((number) => approval(numbered(number, { message }), quiet));
-  assert.deepEqual(await approval(numbered(2_002, { message: Uint8Array.of(1) }), quiet), refusal);
-  before.approve(numbered(2_000).id);
-  await first;
-  const third = approval(numbered(2_003, { message }), quiet);
-  for (const { request } of before.waiting) before.approve(request.id);
-  assert.deepEqual(
-    (await Promise.all([second!, third])).map(({ decision }) => decision),
-    ['approved', 'approved'],
-  );
 });

@@ -13,7 +13,7 @@ import {
   type SignContent,
 } from '#src/daemon/letters.js';
 
-const id = randomBytes(16);
+const id = randomBytes(32);
 const content: SignContent = {
   ...{ operation: 'sign', nonce: randomBytes(16), key: randomBytes(16), message: randomBytes(100) },
   ...{ quorum: ['alice', 'bob'], receivers: ['alice'] },
@@ -25,7 +25,7 @@ const LETTERS: readonly (readonly [subject: string, bytes: Uint8Array])[] = [
   ['begin', encodeLetter('begin', { id, attempt: 1, alone: false, presignature: randomBytes(32) })],
   ['failed', encodeLetter('failed', { id, attempt: 0, code: 'BUSY', reason: 'busy' })],
   ['hold', encodeLetter('hold', { id, turn: 1, on: true })],
-  ['held', encodeLetter('held', { id, turn: 1, busy: false })],
+  ['held', encodeLetter('held', { id, turn: 1, answer: 'held' })],
   ['end', encodeLetter('end', { id, done: true, code: '', reason: '' })],
   ['presign', encodeLetter('presign', { id, key: randomBytes(16), quorum: ['alice', 'bob'], count: 8 })],
 ];
@@ -90,6 +90,6 @@ test('the name of a request stands for who asks and all of the content', () => {
     ...others.map((other) => requestId('alice', other)),
   ];
   assert.equal(new Set(ids).size, ids.length);
-  assert.match(ids[0]!, /^[0-9a-f]{32}$/);
+  assert.match(ids[0]!, /^[0-9a-f]{64}$/);
   assert.equal(requestId('alice', { ...content }), ids[0]);
 });

@@ -312,7 +312,7 @@ describe('a peer that does not keep to the rules', () => {
     charlie.post('bob', 'hold', { id, turn: 1, on: true });
     charlie.post('bob', 'end', { id, done: false, code: 'X', reason: '' });
     charlie.post('alice', 'answer', { id, approved: false, reason: '' });
-    charlie.post('alice', 'held', { id, turn: 1, busy: true });
+    charlie.post('alice', 'held', { id, turn: 1, answer: 'busy' });
     charlie.post('alice', 'failed', { id, attempt: 0, code: 'X', reason: '' });
     await settled();
     assert.deepEqual(bob.tools.running.list(), []);
@@ -364,7 +364,7 @@ describe('a peer that does not keep to the rules', () => {
     const { daemons, sharing } = await newDaemons();
     await daemons.startAll();
     const { tools: charlie } = daemons.at('charlie');
-    const id = randomBytes(16);
+    const id = randomBytes(32);
     for (const [key, parties] of [
       [randomBytes(16), ['bob', 'charlie']],
       [sharing.keyId, ['alice', 'bob']],

@@ -82,7 +82,14 @@ export class Daemons {
     const tools: Tools = {
       ...{ self, cluster: resources.cluster, keystore, audit, signal: end.signal },
       settings: { presignatures: wanted, requestTimeoutMillis },
-      record: (event) => audit.append(event),
+      record: (event) => {
+        try {
+          audit.append(event);
+        } catch (cause) {
+          faults.push(cause as MpcError);
+          throw cause;
+        }
+      },
       keys: new StoredKeys(keystore),
       compute: party.compute,
       gates: new Gates(),
@@ -121,6 +128,19 @@ export class Daemons {
     keystore[Symbol.dispose]();
     end.abort(new MpcError('INTERRUPTED', `${self} was killed`));
     daemon[Symbol.dispose]();
+  }
+
+  /** Two parties lose each other, and find each other again. */
+  async separate(one: PartyName, other: PartyName): Promise<void> {
+    this.#cluster.separate(one, other);
+    await new Promise(setImmediate);
+    this.at(one).daemon.linkUp(other);
+    this.at(other).daemon.linkUp(one);
+  }
+
+  /** These frames arrive all at once. */
+  deliver(from: PartyName, to: PartyName, ...frames: readonly Uint8Array[]): void {
+    this.#cluster.deliver(from, to, ...frames);
   }
 
   restart(self: PartyName, settings: DaemonSettings = {}): Promise<TestDaemon> {

@@ -54,6 +54,17 @@ export class MemoryCluster {
     });
   }
 
+  /** Both learn that the other is lost, after all that was sent before. */
+  separate(one: PartyName, other: PartyName): void {
+    setImmediate(() => {
+      for (const [party, peer] of [
+        [one, other],
+        [other, one],
+      ] as const)
+        for (const handler of this.#handlers.get(party) ?? []) handler.lost(peer, lossOf(peer));
+    });
+  }
+
   /** All others learn that `peer` is lost, after all that it sent before; with `forGood` it stays so. */
   lose(peer: PartyName, { forGood = false } = {}): void {
     if (forGood) this.#lost.add(peer);

@@ -75,7 +75,7 @@ function statusLines(event: StatusEvent): string[] {
     ...operations.map(({ id, operation, key, stage, done, total }) =>
       field(
         'Running',
-        `${operation} ${id.slice(0, 8)}${key === undefined ? '' : `, key ${key}`}: ${stage} ${done}/${total}`,
+        `${operation} ${id.slice(0, 16)}${key === undefined ? '' : `, key ${key}`}: ${stage} ${done}/${total}`,
       ),
     ),
     field('Requests', event.requests === 0 ? 'none' : `${event.requests}, see \`ecdsa-mpc requests\``),
