@@ -1,5 +1,5 @@
 /** Who signs when a daemon's user does not say: this party, and of the others those that can be reached. */
-import { isSatisfied, reduceQuorum } from '../access/policy.js';
+import { isSatisfied, type PolicyNode } from '../access/policy.js';
 import { MpcError, type PartyName } from '../core/errors.js';
 import { type Quorum, resolveQuorum } from '../party/quorum.js';
 import type { Sharing } from '../protocol/key-share.js';
@@ -36,17 +36,22 @@ export function chooseQuorum(
       hint: 'see `ecdsa-mpc status`, start the missing daemons, or name the quorum to wait for with --quorum',
       culprits: parties.filter((name) => !all.includes(name)),
     });
-  // Leaves out whom the others can do without, the last first, and never this party.
-  const needed = parties
-    .toReversed()
-    .filter((name) => name !== self)
-    .reduce((left, name) => {
-      const without = left.filter((other) => other !== name);
-      return isSatisfied(policy, new Set(without)) ? without : left;
-    }, all);
-  const quorum = parties.filter((name) => reduceQuorum(policy, new Set(needed))!.includes(name));
-  if (quorum.includes(self)) return resolveQuorum(parties, policy, quorum, receiver);
+  const chosen = around(self, policy, new Set(all)) ?? [];
+  if (chosen.includes(self)) return resolveQuorum(parties, policy, chosen, receiver);
   throw new MpcError('USAGE', `${self} is not needed by those who can be reached: ${all.join(', ')}`, {
-    hint: `have one of ${quorum.join(', ')} ask, or name others with ${self} in --quorum`,
+    hint: `have another party ask, or name others with ${self} in --quorum`,
   });
+}
+
+/**
+ * Those who act for `node`, of whom `self` is one if it can be: at each gate the child with `self` in it, and then the
+ * first satisfied ones. Undefined when too few are present.
+ */
+function around(self: PartyName, node: PolicyNode, present: ReadonlySet<PartyName>): PartyName[] | undefined {
+  if (node.kind === 'leaf') return present.has(node.name) ? [node.name] : undefined;
+  const chosen = node.children
+    .map((child) => around(self, child, present))
+    .filter((each) => each !== undefined);
+  const first = chosen.toSorted((a, b) => Number(b.includes(self)) - Number(a.includes(self)));
+  return first.length < node.threshold ? undefined : first.slice(0, node.threshold).flat();
 }

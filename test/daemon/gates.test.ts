@@ -58,14 +58,18 @@ test('one request holds a key at a time', async () => {
   await gate.hold('s', never);
 });
 
-test('a request that holds its key no longer does not come in', async () => {
+test('a request that holds its key no longer does not come in, and one that is next lets nobody else in', async () => {
   const gate = new Gate();
-  using running = gate.join();
+  await gate.hold('r', never);
+  gate.release('r');
+  await assert.rejects(gate.alone('r', never), BusyError);
+  const running = gate.join();
   await gate.hold('r', never);
   const alone = gate.alone('r', never);
-  gate.release('r');
-  await assert.rejects(alone, BusyError);
+  assert.throws(() => gate.join(), BusyError);
   running[Symbol.dispose]();
+  (await alone)[Symbol.dispose]();
+  gate.join();
 });
 
 test('whoever waits hears of the end of its signal', async () => {
