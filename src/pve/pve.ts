@@ -110,22 +110,29 @@ export function cover(closed: readonly number[]): number[] {
     .sort((a, b) => a - b);
 }
 
-/** Writes R_j and c_j of the instance that `seed` opens, and returns r_j. */
+/** Writes c_j of the instance that `seed` opens, and returns r_j. */
 function openInstance(
   { curve, recipient }: Statement,
   { info, encrypt }: { readonly info: Uint8Array; readonly encrypt: Encryptor },
   j: number,
   seed: Uint8Array,
-  { R, c }: FirstMessage,
+  { c }: FirstMessage,
 ): bigint {
   using expanded = Secret.own(hash('pve instance', [info, BigInt(j), seed], 48 + COINS_BYTES));
   const r = curve.mod(bytesToBigint(expanded.bytes.subarray(0, 48)));
   using plaintext = Secret.fromBigint(r, SCALAR_BYTES);
   const coins = expanded.bytes.subarray(48);
-  R.set(curve.multiplyBase(r).toBytes(), j * POINT_BYTES); // r = 0 has no encoding, and probability 2^-256
   c.set(encrypt(plaintext.bytes, coins), j * CIPHERTEXT_BYTES[recipient.scheme]);
   return r;
 }
+
+/** Writes R_j = r_j·G of the instances `js`. */
+function writeR({ R }: FirstMessage, js: readonly number[], points: readonly Point[]): void {
+  // r_j = 0 has no encoding, and probability 2^-256.
+  for (const [index, j] of js.entries()) R.set(points[index]!.toBytes(), j * POINT_BYTES);
+}
+
+const ALL_INSTANCES: readonly number[] = Array.from({ length: INSTANCES }, (_, j) => j);
 
 const emptyFirstMessage = (recipient: Recipient): FirstMessage => ({
   R: new Uint8Array(INSTANCES * POINT_BYTES),
@@ -145,9 +152,11 @@ export function encrypt(statement: Statement, x: Secret, random: Random): Cipher
 
   using root = Secret.own(random(SEED_BYTES));
   using tree = growTree(info, new Map([[ROOT, root.bytes]]));
-  const r = Array.from({ length: INSTANCES }, (_, j) =>
+  const r = ALL_INSTANCES.map((j) =>
     openInstance(statement, encryption, j, seedOf(tree, leafOf(j)), message),
   );
+  const R = r.map((r_j) => curve.multiplyBase(r_j));
+  writeR(message, ALL_INSTANCES, R);
   const closed = challenge(info, message);
   const seeds = cover(closed).map((v) => seedOf(tree, v).slice());
   const rows = closed.map((j) => ({ c: cOf(message, recipient, j), z: curve.mod(x.toBigint() + r[j]!) }));
@@ -173,9 +182,9 @@ export function reopen(
   const encryption = { info, encrypt: statement.recipient.encryptor(info) };
   const message = emptyFirstMessage(statement.recipient);
   using tree = growTree(info, new Map(cover(closed).map((v, index) => [v, seeds[index]!])));
-  for (let j = 0; j < INSTANCES; j++) {
-    if (!closed.includes(j)) openInstance(statement, encryption, j, seedOf(tree, leafOf(j)), message);
-  }
+  const open = ALL_INSTANCES.filter((j) => !closed.includes(j));
+  const r = open.map((j) => openInstance(statement, encryption, j, seedOf(tree, leafOf(j)), message));
+  writeR(message, open, statement.curve.multiplyBasePublic(r));
   return message;
 }
 
@@ -186,13 +195,12 @@ export function complete(
   opened: FirstMessage,
 ): FirstMessage | undefined {
   const message = { R: opened.R.slice(), c: opened.c.slice() };
-  for (const [index, j] of closed.entries()) {
-    const { c, z } = rows[index]!;
-    const R = curve.multiplyBase(z).subtract(Q);
-    if (R.isIdentity) return undefined;
-    message.R.set(R.toBytes(), j * POINT_BYTES);
-    message.c.set(c, j * CIPHERTEXT_BYTES[recipient.scheme]);
-  }
+  const multiples = curve.multiplyBasePublic(rows.map(({ z }) => z));
+  const R = curve.normalized(multiples.map((multiple) => multiple.subtract(Q)));
+  if (R.some((R_j) => R_j.isIdentity)) return undefined;
+  writeR(message, closed, R);
+  for (const [index, j] of closed.entries())
+    message.c.set(rows[index]!.c, j * CIPHERTEXT_BYTES[recipient.scheme]);
   return message;
 }
 

@@ -43,13 +43,14 @@ for (const name of ['P-256', 'secp256k1'] as const) {
     assert.ok(curve.multiplyBase(0n).equals(identity));
   });
 
-  test(`${name}: all three multiplications agree with noble, for every integer`, () => {
+  test(`${name}: all multiplications agree with noble, for every integer`, () => {
     fc.assert(
       fc.property(integers, (k) => {
         const scalar = curve.mod(k);
         assert.ok(scalar >= 0n && scalar < q && (k - scalar) % q === 0n);
         const expected = scalar === 0n ? undefined : toHex(reference.BASE.multiply(scalar).toBytes(true));
-        for (const point of [curve.multiplyBase(k), G.multiply(k), G.multiplyPublic(k)]) {
+        const [ofBase] = curve.multiplyBasePublic([k]);
+        for (const point of [curve.multiplyBase(k), ofBase!, G.multiply(k), G.multiplyPublic(k)]) {
           assert.equal(point.isIdentity ? undefined : toHex(point.toBytes()), expected);
         }
       }),
@@ -89,6 +90,9 @@ for (const name of ['P-256', 'secp256k1'] as const) {
       assert.ok(curve.normalized(all)[i]!.equals(point), `${i}`);
     }
     assert.deepEqual(curve.multiplyAll([], []), []);
+    assert.deepEqual(curve.multiplyBasePublic([]), []);
+    const ofBase = curve.multiplyBasePublic(scalars);
+    for (const [i, k] of scalars.entries()) assert.ok(ofBase[i]!.equals(curve.multiplyBase(k)), `${i}`);
     assert.throws(() => curve.multiplyAll([other.G], [1n]), { code: 'BUG' });
   });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import * as fc from 'fast-check';
-import { secp256k1Multiple } from '#src/curve/secp256k1-multiple.js';
+import { secp256k1Multiple, secp256k1PublicBaseMultiple } from '#src/curve/secp256k1-multiple.js';
 
 const { BASE, ZERO } = secp256k1.Point;
 const { n: q } = secp256k1.Point.CURVE();
@@ -32,6 +32,15 @@ test('multiples of any point are those of noble, and proper coordinates', () => 
         [BASE.negate(), 1n],
       ],
     },
+  );
+});
+
+test('public multiples of G are those of noble', () => {
+  fc.assert(
+    fc.property(scalars, (k) => {
+      assert.ok(secp256k1PublicBaseMultiple(k).equals(BASE.multiplyUnsafe(k)));
+    }),
+    { numRuns: 150, examples: [[0n], [63n], [64n], [15n << 252n]] },
   );
 });
 
