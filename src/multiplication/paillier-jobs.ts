@@ -7,7 +7,7 @@ import { invariant } from '../core/errors.js';
 import { mod as reduce } from '../math/modular.js';
 import { ELL_PRIME, type SecurityBits, type SecurityLevel, securityLevel } from '../math/params.js';
 import { sampleSigned, sampleUnit } from '../math/sample.js';
-import { add, decrypt, encrypt, isCiphertext, scale } from '../paillier/cipher.js';
+import { add, decrypt, encrypt, scale } from '../paillier/cipher.js';
 import { PrivateKey, PublicKey, type VerifiedPublicKey, verifiedPublicKey } from '../paillier/keys.js';
 import {
   RingPedersenOwner,
@@ -403,10 +403,7 @@ export const finish = defineJob(
     const { C, message2, context } = input;
     const holds = [0, 1].every((l) => {
       const D = message2.D[l]!;
-      return (
-        isCiphertext(key, D) &&
-        aff.verify(inputContext(context, l), { key, pedersen, C, D }, message2.aff[l]!)
-      );
+      return aff.verify(inputContext(context, l), { key, pedersen, C, D }, message2.aff[l]!);
     });
     if (!holds) return undefined;
     const d = message2.D.map((D) => bigintToBytes(reduce(decrypt(key, D), input.q), 32));

@@ -93,12 +93,11 @@ class Factor {
   /** other^−1 mod p. */
   readonly inverse: bigint;
 
-  constructor(p: bigint, other: bigint) {
+  constructor(p: bigint, other: bigint, inverse: bigint) {
     this.p = p;
     this.pp = p * p;
     this.other = other;
-    // By Fermat, since inversion would take time that depends on the secret primes.
-    this.inverse = modPow(other, p - 2n, p);
+    this.inverse = inverse;
   }
 
   /** base^exponent mod p. */
@@ -142,8 +141,11 @@ export class PrivateKey implements VerifiedPublicKey {
   private constructor(p1: bigint, p2: bigint) {
     this.N = p1 * p2;
     this.NN = this.N * this.N;
-    this.#first = new Factor(p1, p2);
-    this.#second = new Factor(p2, p1);
+    // By Fermat, since inversion would take time that depends on the secret primes.
+    const inverse = modPow(p2, p1 - 2n, p1);
+    this.#first = new Factor(p1, p2, inverse);
+    // p₂·(p₂^−1 mod p₁) + p₁·(p₁^−1 mod p₂) = N + 1.
+    this.#second = new Factor(p2, p1, (this.N + 1n - p2 * inverse) / p1);
     // p₂^−2 mod p₁, lifted to p₁² by one step of Newton's iteration.
     const square = mod(this.#first.inverse ** 2n, p1);
     this.#inverseSquare = mod(square * (2n - this.#second.pp * square), this.#first.pp);

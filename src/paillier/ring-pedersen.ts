@@ -132,13 +132,13 @@ export class RingPedersenOwner implements VerifiedRingPedersen {
   }
 
   /**
-   * The parameters of {@link toBytes} under the same key; the bytes stay the caller's. `BUG` when they are not of the
-   * form of such; that s = t^κ is not computed again.
+   * The parameters of {@link toBytes} under the same key; the bytes stay the caller's. `BUG` when they are out of
+   * range; that s and t are squares, and s = t^κ, is not computed again.
    */
   static fromBytes(key: PrivateKey, bytes: Uint8Array): RingPedersenOwner {
     const length = bytes.length / 3;
     const [s, t, kappa] = [0, 1, 2].map((k) => bytesToBigint(bytes.subarray(k * length, (k + 1) * length)));
-    const fits = isParameter(s!, key.N) && isParameter(t!, key.N) && kappa! < key.phi;
+    const fits = [s!, t!].every((x) => x > 1n && x < key.N - 1n) && kappa! < key.phi;
     invariant(fits, 'not ring-Pedersen parameters of this key');
     return new RingPedersenOwner(key, s!, t!, kappa!);
   }
