@@ -53,7 +53,7 @@ const WORDS: readonly (readonly [what: string, word: RegExp, ...owners: string[]
   ['a power of public values', /RSA_NO_PADDING/, 'math/public-power.ts', 'pve/recipient.ts'],
   [
     'a fast power where nothing is verified',
-    /\bpublicPower\b/,
+    /\bpublicPowers?\b/,
     'math/public-power.ts',
     'zk/aff.ts',
     'zk/enc.ts',

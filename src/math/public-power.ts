@@ -5,7 +5,7 @@
  * RSA encryption without padding is a power, of any base below an odd modulus. OpenSSL computes it in time that
  * depends on the exponent, without a padded modulus and without a table that is read in constant time: in less than
  * half the time of `modPow`. Of moduli longer than 3072 bits it allows exponents of 64 bits at most: for these, and
- * for whatever else it does not take, there is `modPow`.
+ * for whatever else it does not take, there is `modPow`. Many powers of one base share tables instead.
  */
 import { constants, createPublicKey, publicEncrypt } from 'node:crypto';
 import { bigintToBytes, bitLength, bytesToBigint } from '../core/bytes.js';
@@ -76,3 +76,65 @@ const engine = new PublicEngine();
  */
 export const publicPower = (base: bigint, exponent: bigint, modulus: bigint): bigint =>
   engine.power(base, exponent, modulus);
+
+/** Rows that an exponent is cut into, one above the other, and blocks of columns that have a table each. */
+const ROWS = 9;
+const BLOCKS = 6;
+
+/**
+ * base^e mod modulus for each of `exponents`, as {@link publicPower} and quicker when they are many and long: by the
+ * comb of Lim and Lee (CRYPTO 1994). A column is one bit of each row; its factor is in a table of all the products of
+ * base^(2^k), k being the places of these bits. With a table for each block, column c of all blocks is multiplied
+ * up between two squarings. For 128 exponents of 2048 bits that makes 290 products each, tables included, instead of
+ * 2400, but of BigInt, which takes seven times as long for one as OpenSSL.
+ */
+export function publicPowers(base: bigint, exponents: readonly bigint[], modulus: bigint): bigint[] {
+  invariant(modulus > 0n, 'publicPowers: the modulus must be positive');
+  invariant(
+    exponents.every((exponent) => exponent >= 0n),
+    'publicPowers: a negative exponent',
+  );
+  const columns = Math.ceil(Math.max(1, ...exponents.map(bitLength)) / ROWS);
+  const width = Math.ceil(columns / BLOCKS);
+  const tables = combTables(mod(base, modulus), modulus, columns, width);
+  const one = mod(1n, modulus);
+
+  const power = (exponent: bigint): bigint => {
+    const bits = exponent.toString(2).padStart(ROWS * columns, '0');
+    let result = one;
+    for (let place = width - 1; place >= 0; place -= 1) {
+      result = (result * result) % modulus;
+      tables.forEach((table, block) => {
+        const factor = table[columnOf(bits, columns, block * width + place)];
+        if (factor !== undefined) result = (result * factor) % modulus;
+      });
+    }
+    return result;
+  };
+  return exponents.map(power);
+}
+
+/** The bits of one column, row 0 lowest; 0, for which no table has a factor, for a column beyond the last. */
+function columnOf(bits: string, columns: number, column: number): number {
+  if (column >= columns) return 0;
+  let index = 0;
+  for (let row = ROWS - 1; row >= 0; row -= 1) {
+    index = 2 * index + (bits[bits.length - 1 - row * columns - column] === '1' ? 1 : 0);
+  }
+  return index;
+}
+
+/** For each block the products of base^(2^(row·columns + block·width)) over the rows that an index has bits for. */
+function combTables(base: bigint, modulus: bigint, columns: number, width: number): (bigint | undefined)[][] {
+  const squares = [base];
+  while (squares.length < ROWS * columns) squares.push(squares.at(-1)! ** 2n % modulus);
+  return Array.from({ length: Math.ceil(columns / width) }, (_, block) => {
+    const table: (bigint | undefined)[] = [undefined];
+    for (let row = 0; row < ROWS; row += 1) {
+      const tooth = squares[row * columns + block * width]!;
+      for (const product of table.slice(0))
+        table.push(product === undefined ? tooth : (product * tooth) % modulus);
+    }
+    return table;
+  });
+}

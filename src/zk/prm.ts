@@ -10,7 +10,7 @@ import type { Random } from '../core/bytes.js';
 import { listField, naturalField } from '../core/codec.js';
 import { challenge } from '../core/transcript.js';
 import { REPETITIONS, type SecurityLevel } from '../math/params.js';
-import { publicPower } from '../math/public-power.js';
+import { publicPowers } from '../math/public-power.js';
 import { sampleBelow } from '../math/sample.js';
 import type { RingPedersen } from '../paillier/ring-pedersen.js';
 import { contextFields, type ProofContext } from './context.js';
@@ -70,5 +70,6 @@ export function verify(ctx: ProofContext, statement: Statement, proof: Proof): b
   if (!z.every((zi) => 0n <= zi && zi < N) || !inGroup(N, A)) return false;
 
   const e = challengeBits(ctx, pedersen, A);
-  return e.every((ei, i) => publicPower(t, z[i]!, N) === (ei ? (A[i]! * s) % N : A[i]!));
+  const powers = publicPowers(t, z, N);
+  return e.every((ei, i) => powers[i] === (ei ? (A[i]! * s) % N : A[i]!));
 }

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { MpcError } from '#src/core/errors.js';
 import { modPow } from '#src/math/modpow.js';
 import { mod } from '#src/math/modular.js';
-import { PublicEngine, publicPower } from '#src/math/public-power.js';
+import { PublicEngine, publicPower, publicPowers } from '#src/math/public-power.js';
 import { testSafePrimes } from '../support/primes.js';
 
 /** base^exponent mod modulus by squaring and multiplying, for exponent ≥ 0: nothing in common with OpenSSL. */
@@ -98,4 +98,45 @@ test('a negative exponent, and a modulus that is not positive, are bugs of the c
   assert.throws(() => publicPower(3n, -1n, N), isBug);
   assert.throws(() => publicPower(3n, 5n, 0n), isBug);
   assert.throws(() => publicPower(3n, 5n, -7n), isBug);
+});
+
+test('many powers of one base equal those made one by one, whatever the modulus and the lengths of the exponents', () => {
+  const modulus = fc.oneof(fc.bigInt({ min: 1n, max: 1n << 80n }), fc.bigInt({ min: 1n, max: 1n << 600n }));
+  const base = fc.bigInt({ min: -(1n << 650n), max: 1n << 650n });
+  const exponent = fc.oneof(
+    fc.bigInt({ min: 0n, max: 20n }),
+    fc.bigInt({ min: 0n, max: 1n << 60n }),
+    fc.bigInt({ min: 0n, max: 1n << 700n }),
+  );
+  fc.assert(
+    fc.property(modulus, base, fc.array(exponent, { maxLength: 5 }), (m, b, exponents) => {
+      assert.deepEqual(
+        publicPowers(b, exponents, m),
+        exponents.map((e) => reference(b, e, m)),
+      );
+    }),
+    { numRuns: 200 },
+  );
+});
+
+test('many powers of one base at every length of exponents up to three columns for each of six blocks', () => {
+  for (let bits = 0n; bits <= 180n; bits += 1n) {
+    const exponents = [0n, 1n, 1n << bits, (1n << bits) - 1n, (1n << bits) / 3n];
+    assert.deepEqual(
+      publicPowers(5n, exponents, N),
+      exponents.map((e) => reference(5n, e, N)),
+      `${bits} bits`,
+    );
+  }
+});
+
+test('many powers modulo N, of units and others, with the exponents that a verification meets', () => {
+  const exponents = [0n, 1n, p - 1n, (p - 1n) * (q - 1n), N - 1n, N / 3n, (1n << 2048n) - 1n];
+  for (const base of [0n, 1n, N - 1n, N + 2n, p, N / 7n]) {
+    const expected = exponents.map((e) => modPow(base, e, N));
+    assert.deepEqual(publicPowers(base, exponents, N), expected);
+  }
+  assert.deepEqual(publicPowers(3n, [], N), []);
+  assert.throws(() => publicPowers(3n, [1n, -1n], N), { code: 'BUG' });
+  assert.throws(() => publicPowers(3n, [1n], 0n), { code: 'BUG' });
 });
