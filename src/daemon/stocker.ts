@@ -1,14 +1,14 @@
 /** Keeps presignatures ready for the signatures that this party asks for, and makes those that its peers ask for. */
 import { randomBytes, toHex } from '../core/bytes.js';
 import { asMpcError, MpcError, type PartyName } from '../core/errors.js';
-import type { StoredKeyEvent } from '../party/stored-keys.js';
+import type { StoredKeyEvent, WorkAhead } from '../party/stored-keys.js';
 import { printId } from '../protocol/key-share.js';
 import type { Presignature } from '../protocol/presign.js';
 import { anyOf } from '../rounds/abort-signal.js';
 import { toldOf } from '../rounds/blame.js';
 import { printable } from '../rounds/untrusted.js';
 import { Condition } from './condition.js';
-import { type LetterBody, MAX_BATCH, MAX_REASON } from './letters.js';
+import { type LetterBody, MAX_BATCH, MAX_REASON, type SignContent } from './letters.js';
 import { nameOfStock, type Stock } from './presignatures.js';
 import { RateLimit } from './rate-limit.js';
 import { understand } from './requests.js';
@@ -38,6 +38,9 @@ export class Stocker implements Disposable {
   readonly #limit = new RateLimit();
   /** How often each stock could not be filled in a row. */
   readonly #failures = new Map<string, number>();
+  /** Set-ups kept loaded for work ahead, by the stock that they serve. */
+  readonly #ahead = new Map<string, WorkAhead>();
+  #isPreparing = false;
   /** Stocks that are not to be filled before their timer has run. */
   readonly #pausing = new Map<string, NodeJS.Timeout>();
 
@@ -60,6 +63,7 @@ export class Stocker implements Disposable {
       .filter(canBeFilled)
       .toSorted((a, b) => presignatures.level(a) - presignatures.level(b));
     if (emptiest !== undefined) void this.#fill(emptiest);
+    else void this.#workAhead();
   }
 
   /** Resolves when nothing is being made for `peer` any more. */
@@ -99,6 +103,8 @@ export class Stocker implements Disposable {
   /** Makes no more, here or for others; what is being made is given up. */
   [Symbol.dispose](): void {
     for (const timer of this.#pausing.values()) clearTimeout(timer);
+    for (const ahead of this.#ahead.values()) ahead[Symbol.dispose]();
+    this.#ahead.clear();
     this.#over.abort(new MpcError('INTERRUPTED', 'this daemon is stopping'));
   }
 
@@ -126,6 +132,39 @@ export class Stocker implements Disposable {
     this.look();
   }
 
+  /** Where nothing else is to be done, makes ahead what the next multiplications will need. */
+  async #workAhead(): Promise<void> {
+    const { presignatures, running, settings } = this.#tools;
+    for (const [name, ahead] of this.#ahead) {
+      if (ahead.isOfUse() && presignatures.stocks.some((stock) => nameOfStock(stock) === name)) continue;
+      this.#ahead.delete(name);
+      ahead[Symbol.dispose]();
+    }
+    if (this.#isPreparing || running.list().length > 0) return;
+    this.#isPreparing = true;
+    try {
+      for (const stock of presignatures.stocks) await this.#prepare(stock, settings.presignatures);
+    } catch (error) {
+      if (!this.#over.signal.aborted) this.#report(asMpcError(error));
+    } finally {
+      this.#isPreparing = false;
+    }
+  }
+
+  async #prepare(stock: Stock, count: number): Promise<void> {
+    const { during, keys, self } = this.#tools;
+    const { kind } = understand(this.#tools, self, signingOfNothing(stock));
+    await during(kind, this.#over.signal, async (resources) => {
+      this.#over.signal.throwIfAborted();
+      const ahead =
+        this.#ahead.get(nameOfStock(stock)) ??
+        keys.ahead({ resources: { ...resources, progress: () => {} } }, stock.keyId, stock.quorum);
+      if (ahead === undefined) return;
+      this.#ahead.set(nameOfStock(stock), ahead);
+      await ahead.prepare(resources, Math.min(count, MAX_BATCH));
+    });
+  }
+
   #pause(stock: Stock, error: MpcError): void {
     const name = nameOfStock(stock);
     const failures = this.#failures.get(name) ?? 0;
@@ -149,10 +188,7 @@ export class Stocker implements Disposable {
     begin?: () => void,
   ): Promise<Presignature[]> {
     const { during, gates, keys, record, running } = this.#tools;
-    // As if a signature of nothing were asked for: who takes part in that takes part here.
-    const nothing = { operation: 'sign', nonce: new Uint8Array(16), message: new Uint8Array() } as const;
-    const content = { ...nothing, key: keyId, quorum: [...quorum], receivers: [quorum[0]!] };
-    const { kind, key } = understand(this.#tools, owner, content);
+    const { kind, key } = understand(this.#tools, owner, signingOfNothing({ keyId, quorum }));
     using _gate = begin ? await gates.of(key).start(signal) : gates.of(key).join();
     begin?.();
     using entry = running.enter({ id, operation: 'presign', ...(key !== undefined && { key }) });
@@ -173,6 +209,12 @@ export class Stocker implements Disposable {
     });
   }
 }
+
+/** A signature of nothing: who may ask for that, and takes part in it, does so in presignatures. */
+const signingOfNothing = ({ keyId, quorum }: Stock): SignContent => ({
+  ...{ operation: 'sign', nonce: new Uint8Array(16), message: new Uint8Array() },
+  ...{ key: keyId, quorum: [...quorum], receivers: [quorum[0]!] },
+});
 
 /** What a peer is told of a failure here. */
 function wordsOf(cause: unknown): { readonly code: string; readonly reason: string } {

@@ -7,6 +7,7 @@ import { policyBytes } from '../access/policy.js';
 import { equalBytes } from '../core/bytes.js';
 import { invariant, MpcError, type PartyName } from '../core/errors.js';
 import type { Keystore, NewSetup, SetupInfo, SharingInfo, StoredKey } from '../keystore/keystore.js';
+import type { IdleWork } from '../multiplication/multiplication.js';
 import { type KeyShare, printId, type Sharing } from '../protocol/key-share.js';
 import type { Presignature } from '../protocol/presign.js';
 import { type SharingState, sharingState } from '../protocol/refresh.js';
@@ -52,6 +53,14 @@ export interface UseOptions {
    * `NOT_ALONE`, and have changed nothing. They agree beforehand on whether it is so.
    */
   readonly shared?: boolean;
+}
+
+/** A set-up that is kept loaded, so that what is made ahead for it is there when it is used. */
+export interface WorkAhead extends Disposable {
+  /** Whether the set-up is in the store still. */
+  readonly isOfUse: () => boolean;
+  /** Makes ahead what `count` uses with each of the parties need. */
+  readonly prepare: (work: IdleWork, count: number) => Promise<void>;
 }
 
 /**
@@ -130,6 +139,35 @@ export class StoredKeys {
       for (const presignature of made) presignature[Symbol.dispose]();
       throw error;
     }
+  }
+
+  /**
+   * The set-up that the next use of the key by `parties` will take, as far as this party knows, kept loaded for work
+   * ahead of it. Undefined where there is none, or nothing to gain.
+   */
+  ahead(
+    { resources }: Pick<Work, 'resources'>,
+    keyId: Uint8Array,
+    parties: readonly PartyName[],
+  ): WorkAhead | undefined {
+    const info = this.#stored(keyId).sharings.find(({ confirmed }) => confirmed);
+    const [id] = info === undefined ? [] : this.#usable({ resources }, info, parties);
+    if (info === undefined || id === undefined) return undefined;
+    const pairwise = this.#loadSetup({ resources }, info.sharing, id);
+    const { multiplication } = pairwise;
+    if (multiplication.prepare === undefined) {
+      pairwise[Symbol.dispose]();
+      return undefined;
+    }
+    const peers = parties.filter((name) => name !== this.#keystore.party);
+    const isThis = (setup: SetupInfo): boolean => equalBytes(setup.id, id);
+    return {
+      isOfUse: () => this.#keystore.key(keyId)?.sharings.some(({ setups }) => setups.some(isThis)) ?? false,
+      prepare: async (work, count) => {
+        for (const peer of peers) await multiplication.prepare?.(work, peer, count);
+      },
+      [Symbol.dispose]: () => pairwise[Symbol.dispose](),
+    };
   }
 
   /**
@@ -307,7 +345,7 @@ export class StoredKeys {
    * A stored set-up for one more user. All users in this process have the same, so that a check which fails for one
    * of them voids it for all, before any of them sends another message.
    */
-  #loadSetup(work: Work, sharing: Sharing, id: Uint8Array): PairwiseSetup {
+  #loadSetup(work: Pick<Work, 'resources'>, sharing: Sharing, id: Uint8Array): PairwiseSetup {
     const key = printId(id);
     const loaded = this.#loaded.get(key) ?? { pairwise: this.#readSetup(work, sharing, id), users: 0 };
     this.#loaded.set(key, loaded);
@@ -321,7 +359,7 @@ export class StoredKeys {
     return { ...loaded.pairwise, [Symbol.dispose]: dispose };
   }
 
-  #readSetup({ resources }: Work, sharing: Sharing, id: Uint8Array): PairwiseSetup {
+  #readSetup({ resources }: Pick<Work, 'resources'>, sharing: Sharing, id: Uint8Array): PairwiseSetup {
     using stored = this.#keystore.loadSetup(sharing.keyId, sharing.shid, id);
     const multiplication = resources.multiplication.restore(stored.state);
     const seeds = new Map([...stored.seeds].map(([peer, seed]) => [peer, seed.clone()]));
@@ -356,7 +394,11 @@ export class StoredKeys {
   }
 
   /** Names of the set-ups that `parties` could use under the present configuration, newest first. */
-  #usable({ resources }: Work, { setups }: SharingInfo, parties: readonly PartyName[]): Uint8Array[] {
+  #usable(
+    { resources }: Pick<Work, 'resources'>,
+    { setups }: SharingInfo,
+    parties: readonly PartyName[],
+  ): Uint8Array[] {
     const { multiplication, cluster } = resources;
     const wanted = { multiplication: multiplication.name, security: cluster.security, parties };
     return setups.filter((setup) => serves(setup, wanted)).map(({ id }) => id);
