@@ -42,7 +42,8 @@ test('a signature takes what was made ahead, and is none the worse for it', asyn
   const outcomes = await homes.command(
     async ({ keys, work }) => {
       using ahead = keys.ahead(work, sharing.keyId, PARTIES);
-      assert.ok(ahead !== undefined && ahead.isOfUse());
+      assert.ok(ahead);
+      assert.ok(ahead.isOfUse());
       await ahead.prepare(work.resources, 1);
       return await keys.sign(work, 'sign', sharing.keyId, request);
     },
