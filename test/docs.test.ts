@@ -15,6 +15,7 @@ const DOCUMENTS = [
   'docs/protocol.md',
   'docs/security.md',
   'docs/reliability.md',
+  'docs/performance.md',
   'docs/dependencies.md',
 ];
 const sources = readdirSync(join(root, 'src'), { recursive: true, encoding: 'utf8' })
@@ -154,6 +155,29 @@ test('links between the documents lead somewhere', () => {
       const anchors = matches(read(target), /^#+ (.+)$/gm).map(anchorOf);
       assert.ok(anchors.includes(anchor), `${document}: ${link}`);
     }
+  }
+});
+
+test('docs/performance.md shows every plot, and names targets and benchmarks that exist', () => {
+  const text = read('docs/performance.md');
+  const plots = readdirSync(join(root, 'docs')).filter((name) => name.endsWith('.svg'));
+  assert.ok(plots.length > 0);
+  assert.deepEqual(matches(text, /!\[[^\]]+\]\(([^)]+\.svg)\)/g), plots.sort());
+
+  const targets = matches(read('Makefile'), /^([a-z][a-z-]*):/gm);
+  const namesIn = (source: string, kind: string) =>
+    matches(read(`scripts/bench/${source}`), new RegExp(`\\b([a-z]+): ${kind}[A-Z]`, 'g'));
+  const benches: Readonly<Record<string, readonly string[]>> = {
+    bench: namesIn('main.ts', 'bench'),
+    'bench-against': namesIn('against.ts', 'compare'),
+  };
+  const commands = matches(text, /(?:`|^)(make [^`\n]+)/gm);
+  assert.ok(commands.length > 3);
+  for (const command of commands) {
+    const [, target = '', rest = ''] = /^make (\S+)(.*)$/.exec(command)!;
+    assert.ok(targets.includes(target), command);
+    const [, args = ''] = /ARGS="?([a-z ]+)/.exec(rest) ?? [];
+    for (const name of args.split(' ').filter(Boolean)) assert.ok(benches[target]?.includes(name), command);
   }
 });
 

@@ -18,33 +18,30 @@ import { type Chart, type Panel, svgOf } from './plot.js';
 
 const COUNTS = [2, 3, 4, 6, 8, 12, 16];
 const STEPS = ['keygen', 'set-up', 'presign', 'sign', 'refresh'] as const;
+/** Up to so many parties everything is measured; among more no refresh, which is a keygen and a set-up once more. */
+const FEW = 8;
 const MULTIPLICATIONS = ['paillier', 'ot'] as const satisfies readonly MultiplicationName[];
 
 type Step = (typeof STEPS)[number];
-type Costs = Readonly<Record<Step, Cost>>;
+type Costs = Readonly<Partial<Record<Step, Cost>>>;
 
 /** By multiplication, then by number of parties in the order of {@link COUNTS}. */
 type Growth = Readonly<Record<MultiplicationName, readonly Costs[]>>;
 
 const cheapest = (costs: readonly Cost[]): Cost => costs.reduce((a, b) => (a.cpu < b.cpu ? a : b));
 
-/** Every step once, but those that are over quickly thrice, of which the cheapest counts. */
-async function costsOf(key: MemoryKey, repeats: number): Promise<Costs> {
+/** Every step once; among few parties those that are over quickly thrice, of which the cheapest counts. */
+async function costsOf(key: MemoryKey, isSmall: boolean): Promise<Costs> {
   using _key = key;
   const keygen = await key.keygen();
   const setUp = await key.setUp();
   const [presigning, signing]: [Cost[], Cost[]] = [[], []];
-  for (let k = 0; k < repeats; k += 1) {
+  for (let k = 0; k < (isSmall ? 3 : 1); k += 1) {
     presigning.push(await key.presign());
     signing.push(await key.sign());
   }
-  return {
-    keygen,
-    'set-up': setUp,
-    presign: cheapest(presigning),
-    sign: cheapest(signing),
-    refresh: await key.refresh(),
-  };
+  const costs = { keygen, 'set-up': setUp, presign: cheapest(presigning), sign: cheapest(signing) };
+  return isSmall ? { ...costs, refresh: await key.refresh() } : costs;
 }
 
 async function growth(pool: WorkerPool, primes: readonly PrimeSource[]): Promise<Growth> {
@@ -52,10 +49,10 @@ async function growth(pool: WorkerPool, primes: readonly PrimeSource[]): Promise
   const growthOf = async (name: MultiplicationName): Promise<Costs[]> => {
     const keyOf = (count: number) =>
       new MemoryKey(NAMES.slice(0, count), multiplicationOf(name, primes), { compute });
-    await costsOf(keyOf(2), 1); // warms up the threads
+    await costsOf(keyOf(2), true); // warms up the threads
     const costs: Costs[] = [];
     for (const count of COUNTS) {
-      costs.push(await costsOf(keyOf(count), name === 'ot' || count <= 4 ? 3 : 1));
+      costs.push(await costsOf(keyOf(count), count <= FEW));
       console.error(`measured ${count} parties with ${name}`);
     }
     return costs;
@@ -91,7 +88,10 @@ function printGrowth({ paillier, ot }: Growth): void {
         ['parties', ...STEPS],
         ...COUNTS.map((count, i) => [
           `${count}`,
-          ...STEPS.map((step) => significant(value(costs[i]![step]))),
+          ...STEPS.map((step) => {
+            const cost = costs[i]![step];
+            return cost === undefined ? '' : significant(value(cost));
+          }),
         ]),
       ]);
   };
@@ -122,7 +122,10 @@ const inBytes = (title: string, lines: Panel['lines']) =>
 /** A line of each multiplication, of keygen only one: it multiplies nothing. */
 function linesOf({ paillier, ot }: Growth, step: Step, value: (cost: Cost) => number): Panel['lines'] {
   const points = (costs: readonly Costs[]) =>
-    COUNTS.map((count, i): [number, number] => [count, value(costs[i]![step])]);
+    COUNTS.flatMap((count, i): [number, number][] => {
+      const cost = costs[i]![step];
+      return cost === undefined ? [] : [[count, value(cost)]];
+    });
   if (step === 'keygen') return [{ name: '', points: points(ot) }];
   return [
     { name: 'paillier', points: points(paillier) },
@@ -151,7 +154,7 @@ async function policyGrowth(): Promise<ReadonlyMap<string, readonly Cost[]>> {
     const names = NAMES.slice(0, count);
     for (const [name, policyOf] of Object.entries(POLICIES)) {
       const samples: Cost[] = [];
-      for (let k = 0; k < 3; k += 1) {
+      for (let k = 0; k < (count <= FEW ? 3 : 1); k += 1) {
         const key = new MemoryKey(names, () => otMultiplication(CURVE), { policy: policyOf(names) });
         samples.push(await key.keygen());
       }

@@ -96,7 +96,7 @@ function panelOf({ title, y, lines }: Panel, x: string, marks: readonly number[]
     return [
       `<path d="${path}" class="line${i}"/>`,
       ...dots,
-      label(AREA.right + 8, names[i]!, name, `name${i}`),
+      label(across(points.at(-1)![0]) + 8, names[i]!, name, `name${i}`),
     ];
   });
   return [

@@ -11,7 +11,7 @@ import * as other from 'paillier-bigint';
 import { printTable } from '../../../dist/bench/measure.js';
 import { randomBytes } from '../../../dist/core/bytes.js';
 import { curveByName } from '../../../dist/curve/curve.js';
-import { verify } from '../../../dist/curve/ecdsa.js';
+import { verifyMessage } from '../../../dist/curve/ecdsa.js';
 import { hashToCurve } from '../../../dist/curve/hash-to-curve.js';
 import { securityLevel } from '../../../dist/math/params.js';
 import { sampleUnit } from '../../../dist/math/sample.js';
@@ -106,14 +106,19 @@ function curveRatios(name) {
   const [P, ours] = [points[1], ourPoints[1]];
   const encoded = P.toBytes();
 
-  const digest = randomBytes(32);
+  const signed = randomBytes(64);
   const secret = curve.scalarBytes(k);
-  const signature = scheme.sign(digest, secret, { prehash: false, lowS: true, format: 'der' });
+  const signature = scheme.sign(signed, secret, { format: 'der' });
   const X = scheme.getPublicKey(secret);
   const ourX = curve.point(X);
-  assert.ok(verify(curve, ourX, digest, signature));
-  const message = randomBytes(64);
+  assert.ok(verifyMessage(curve, ourX, signed, signature));
   const DST = new TextEncoder().encode('bench');
+  const messages = scalars.map(() => randomBytes(64));
+  const inputs = messages.map((message) => ({ message, dst: DST }));
+  assert.deepEqual(
+    hashToCurve(curve, inputs, { secret: true }).map((point) => point.toBytes()),
+    messages.map((message) => hasher.hashToCurve(message, { DST }).toBytes()),
+  );
   assert.deepEqual(curve.multiplyBase(k).toBytes(), Point.BASE.multiply(k).toBytes());
 
   return [
@@ -137,10 +142,14 @@ function curveRatios(name) {
     ['read a point', () => Point.fromBytes(encoded), () => curve.point(encoded)],
     [
       'verify a signature',
-      () => scheme.verify(signature, digest, X, { prehash: false, lowS: true, format: 'der' }),
-      () => verify(curve, ourX, digest, signature),
+      () => scheme.verify(signature, signed, X, { format: 'der' }),
+      () => verifyMessage(curve, ourX, signed, signature),
     ],
-    ['hash to curve', () => hasher.hashToCurve(message, { DST }), () => hashToCurve(curve, message, DST)],
+    [
+      `hash ${MANY} secrets to the curve`,
+      () => messages.map((message) => hasher.hashToCurve(message, { DST })),
+      () => hashToCurve(curve, inputs, { secret: true }),
+    ],
   ].map(([what, theirs, own]) => [what, ratio(theirs, own)]);
 }
 
