@@ -92,15 +92,19 @@ export class Daemon implements Disposable {
     }
   }
 
-  /** Takes no more requests, ends those that have not begun, and waits for the rest until `signal` is aborted. */
-  async stop(signal: AbortSignal): Promise<void> {
-    const { self, running } = this.#options.tools;
-    const reason = new MpcError('INTERRUPTED', `the daemon of ${self} is stopping`, {
+  /** Takes no more requests, and ends those that have not begun. */
+  stop(): void {
+    const reason = new MpcError('INTERRUPTED', `the daemon of ${this.#options.tools.self} is stopping`, {
       hint: 'ask again when it has been started',
     });
     this.#stocker[Symbol.dispose]();
     this.asker.withdraw(reason);
     this.answerer.withdraw(reason);
+  }
+
+  /** Resolves when every request has ended, and nothing runs any more; rejects with the signal's reason. */
+  async settled(signal: AbortSignal): Promise<void> {
+    const { running } = this.#options.tools;
     await Promise.all([this.asker.settled(signal), this.answerer.settled(signal), running.ended(signal)]);
   }
 

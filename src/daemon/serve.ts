@@ -139,7 +139,8 @@ class Service {
     });
     await either(signal, this.#end.signal);
     emit({ event: 'stopping', party: self, operations: running.list().length });
-    await this.#daemon.stop(AbortSignal.timeout(settings.stopTimeoutMillis)).catch(() => {});
+    this.#daemon.stop();
+    await this.#daemon.settled(AbortSignal.timeout(settings.stopTimeoutMillis)).catch(() => {});
   }
 
   #status(): StatusEvent {
@@ -165,12 +166,17 @@ class Service {
     };
   }
 
+  /** Ends what is left, and has it recorded before the log is closed. */
   async close(): Promise<void> {
+    await this.#daemon.settled(AbortSignal.timeout(ABORTED_MILLIS)).catch(() => {});
     this.#renewal[Symbol.dispose]();
     await Promise.all([this.#control?.close(), this.#monitor?.close()]);
     this.#daemon[Symbol.dispose]();
   }
 }
+
+/** How long operations may take to end once they have been aborted, milliseconds. */
+const ABORTED_MILLIS = 2_000;
 
 /** What the approval rules are called in the settings. */
 const APPROVAL_NAMES = { user: 'manual', rule: 'auto', command: 'command' } as const;
