@@ -2,13 +2,15 @@
 // of it is stored or left behind.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { randomBytes, Secret } from '#src/core/bytes.js';
+import { bytesToBigint, concatBytes, randomBytes, Secret } from '#src/core/bytes.js';
 import { curveByName } from '#src/curve/curve.js';
 import type { MultiplicationSetup, ScalarPair, Use } from '#src/multiplication/multiplication.js';
 import type { Message1, Message2 } from '#src/multiplication/paillier-jobs.js';
+import * as jobs from '#src/multiplication/paillier-jobs.js';
 import type { Compute, Run } from '#src/rounds/run.js';
 import { inlineCompute } from '#src/work/inline.js';
 import { secretsIn } from '#src/work/secrets.js';
+import { testRingPedersen } from '../support/primes.js';
 import { quickSetups, testMultiplication } from '../support/protocols.js';
 
 const curve = curveByName('P-256');
@@ -55,6 +57,54 @@ test('products are right with both sides made ahead, and when the stock is used 
       assert.equal(curve.mod(answer!.c[l] + d![l]), curve.mod(inputs[l] * opened.chi));
   }
   assert.deepEqual(at.withPrepared, ['paillier open', 'paillier respond']);
+});
+
+test('products are right with both sides made ahead at level 128', async () => {
+  const party = (index: number) => {
+    const own = testRingPedersen(index, 3072);
+    const { N, s, t } = own;
+    return { peer: { N, s, t }, secret: { ownKey: concatBytes(own.key.toBytes(), own.toBytes()) } };
+  };
+  const [alice, bob] = [party(0), party(1)];
+  const { q } = curve;
+  const context = { sid: randomBytes(32), step: 'test', curve: curve.name };
+  const toBob = { ...context, prover: 'alice', verifier: 'bob' };
+  const toAlice = { ...context, prover: 'bob', verifier: 'alice' };
+  const [withBob, withAlice] = [bob, alice].map(({ peer }) => ({ level: 128, q, peer }) as const);
+  const [chi, ...a] = [scalar(), scalar(), q - 1n] as const;
+
+  const secretOfAlice = { ...alice.secret, chi: curve.scalarBytes(chi) };
+  const opening = await inline(jobs.prepareOpening, { ...withBob!, secret: secretOfAlice });
+  const message1 = await inline(jobs.open, {
+    ...withBob!,
+    context: toBob,
+    secret: { ...secretOfAlice, prepared: opening.secret },
+  });
+  const masks = await inline(jobs.prepareAnswer, withAlice!);
+  const answer = await inline(jobs.respond, {
+    ...withAlice!,
+    receiverContext: toBob,
+    senderContext: toAlice,
+    message1,
+    secret: {
+      ...bob.secret,
+      a: [curve.scalarBytes(a[0]), curve.scalarBytes(a[1])],
+      prepared: masks.secret,
+    },
+  });
+  const { D, aff, secret: c } = answer!;
+  const message2 = { D, aff };
+  const finished = await inline(jobs.finish, {
+    ...withBob!,
+    context: toAlice,
+    C: message1.C,
+    message2,
+    secret: alice.secret,
+  });
+  for (const l of [0, 1] as const) {
+    const sum = bytesToBigint(c[l]) + bytesToBigint(finished!.secret[l]);
+    assert.equal(curve.mod(sum), curve.mod(a[l] * chi));
+  }
 });
 
 test('nothing made ahead serves twice, not even for uses at the same time', async () => {
