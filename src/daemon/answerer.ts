@@ -35,8 +35,9 @@ class PeerRequest {
   isReleased = false;
   /** Its asker has ended it as done, while it still runs here. */
   isDone = false;
-  /** It is on no list any more. */
+  /** It is on no list any more; while it ends, whether its asker has asked for it again. */
   isGone = false;
+  isAskedAgain = false;
   holding: NodeJS.Timeout | undefined;
   expiry: NodeJS.Timeout | undefined;
 
@@ -83,7 +84,7 @@ export class Answerer implements Disposable {
 
   /** `from` asks for something, or asks again after it has lost sight of this party. */
   async request(from: PartyName, content: RequestContent): Promise<void> {
-    const { record, emit, post, signal, self } = this.#tools;
+    const { record, emit, post, self } = this.#tools;
     // Its asker will ask again when this party is back.
     if (this.#isStopping) return;
     const id = requestId(from, content);
@@ -91,9 +92,7 @@ export class Answerer implements Disposable {
     if (known?.isApproved && !known.over.signal.aborted)
       return post(from, 'answer', { id: known.id, approved: true, reason: '' });
     if (known !== undefined && !known.over.signal.aborted) return;
-    // What is left of it is ending.
-    await known?.condition.until(() => known.isGone, signal);
-    if (this.#requests.has(id)) return;
+    if (known !== undefined && !(await this.#hasEnded(known))) return;
     const refuse = (reason: string): void =>
       post(from, 'answer', { id: fromHex(id)!, approved: false, reason });
     // Neither leaves a trace in the log: a peer could fill it.
@@ -117,6 +116,16 @@ export class Answerer implements Disposable {
     }
     // Its asker has given it up meanwhile, or is lost.
     if (!entry?.isGone) this.#decide(from, id, entry, decision);
+  }
+
+  /**
+   * Waits for what is left of `known`, which is ending and has been asked for again. Returns whether the asker then
+   * still wants it: it may give it up meanwhile.
+   */
+  async #hasEnded(known: PeerRequest): Promise<boolean> {
+    known.isAskedAgain = true;
+    await known.condition.until(() => known.isGone, this.#tools.signal);
+    return known.isAskedAgain && !this.#isStopping && !this.#requests.has(known.request.id);
   }
 
   /** The asker of `id` begins it: takes part, or says why not. */
@@ -163,6 +172,7 @@ export class Answerer implements Disposable {
   end(from: PartyName, id: string, { done, reason }: LetterBody<'end'>): void {
     const entry = this.#requests.get(id);
     if (entry === undefined || entry.request.from !== from) return;
+    entry.isAskedAgain = false;
     // What is done there may still be on its way to its end here.
     if (done && entry.isRunning) {
       entry.isDone = true;
@@ -189,8 +199,11 @@ export class Answerer implements Disposable {
 
   /** `peer` is lost, and what it has asked for with it. */
   lost(peer: PartyName, error: MpcError): void {
-    for (const entry of [...this.#requests.values()])
-      if (entry.request.from === peer) this.#end(entry, error);
+    for (const entry of [...this.#requests.values()]) {
+      if (entry.request.from !== peer) continue;
+      entry.isAskedAgain = false;
+      this.#end(entry, error);
+    }
   }
 
   #accept(from: PartyName, content: RequestContent): Request {
@@ -248,7 +261,7 @@ export class Answerer implements Disposable {
     // For its asker, what is left of an earlier attempt is over.
     entry.attempt?.abort(new MpcError('PEER_ABORTED', 'its asker has begun anew'));
     await entry.condition.until(() => !entry.isRunning, over.signal);
-    if (letter.attempt !== entry.number || entry.isReleased) throw tooLate();
+    if (letter.attempt !== entry.number || entry.isReleased || entry.isGone) throw tooLate();
     clearTimeout(entry.holding);
     entry.attempt = new AbortController();
     using stop = anyOf(signal, over.signal, entry.attempt.signal);
@@ -317,7 +330,7 @@ const givenUp = (asker: PartyName, reason: string): MpcError =>
   new MpcError('PEER_ABORTED', `${asker} gave it up: ${reason}`, { culprits: [asker] });
 
 const tooLate = (): MpcError =>
-  new MpcError('DISAGREEMENT', 'the share of this signature was given out, or a later attempt has begun');
+  new MpcError('DISAGREEMENT', 'it has ended here, given its share out, or begun a later attempt');
 
 function approvalRequest({ id, from, content }: Request): ApprovalRequest {
   const { messageBytes: _, ...facts } = factsOfContent(content);

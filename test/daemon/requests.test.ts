@@ -14,7 +14,13 @@ import { curveByName } from '#src/curve/curve.js';
 import { publicKeyPem } from '#src/curve/ecdsa.js';
 import type { PeerRequestState } from '#src/daemon/answerer.js';
 import type { ApprovalRequest, Decision } from '#src/daemon/approval-request.js';
-import { type RequestContent, requestId } from '#src/daemon/letters.js';
+import {
+  encodeLetter,
+  type LetterBody,
+  type RequestContent,
+  requestId,
+  type Subject,
+} from '#src/daemon/letters.js';
 import type { Outcome } from '#src/daemon/perform.js';
 import type { Sharing } from '#src/protocol/key-share.js';
 import { Daemons } from '../support/daemons.js';
@@ -78,10 +84,13 @@ async function assertAgreement(daemons: Daemons): Promise<void> {
 }
 
 /** The `signing` records of a party's log. */
-function signingsOf(daemons: Daemons, self: PartyName): string[] {
-  const log = readFileSync(join(daemons.homes.folderOf(self), AUDIT_FILE), 'utf8');
-  return log.split('\n').filter((line) => line.includes('"event":"signing"'));
-}
+const linesOf = (daemons: Daemons, self: PartyName): string[] =>
+  readFileSync(join(daemons.homes.folderOf(self), AUDIT_FILE), 'utf8')
+    .trim()
+    .split('\n');
+
+const signingsOf = (daemons: Daemons, self: PartyName): string[] =>
+  linesOf(daemons, self).filter((line) => line.includes('"event":"signing"'));
 
 const failure = (result: Promise<unknown>): Promise<MpcError> =>
   result.then(
@@ -377,6 +386,65 @@ describe('a peer that does not keep to the rules', () => {
       assert.deepEqual(daemons.at('bob').tools.running.list(), []);
     }
     assert.deepEqual(daemons.at('bob').faults, []);
+  });
+});
+
+describe('a request that its asker ends early', () => {
+  /** What alice, of whom there is no more than this, says to bob, who approves all. */
+  async function approving() {
+    const { daemons, sharing } = await newDaemons();
+    const { daemon, tools, faults } = await daemons.start('bob');
+    const content: RequestContent = {
+      ...{ operation: 'sign', nonce: randomBytes(16), key: sharing.keyId, message: randomBytes(20) },
+      ...{ quorum: ['alice', 'bob'], receivers: ['alice'] },
+    };
+    const id = fromHex(requestId('alice', content))!;
+    const say = <S extends Subject>(subject: S, body: LetterBody<S>): void =>
+      daemon.receive('alice', subject, encodeLetter(subject, body));
+    return {
+      request: () => say('request', { content }),
+      begin: (attempt: number) => say('begin', { id, attempt, alone: false, presignature: null }),
+      end: (done: boolean) => say('end', { id, done, code: '', reason: '' }),
+      isRunning: async () => {
+        while (tools.running.list().length === 0) await new Promise(setImmediate);
+      },
+      isOver: async () => {
+        while (daemon.answerer.list().length > 0) await new Promise(setImmediate);
+        await assertAgreement(daemons);
+        assert.deepEqual([daemon.answerer.list(), tools.running.list(), faults], [[], [], []]);
+        assert.match(linesOf(daemons, 'bob').at(-1)!, /"event":"failed"/);
+      },
+    };
+  }
+
+  test('in the same breath is not left behind', async () => {
+    const { request, end, isOver } = await approving();
+    request();
+    end(false);
+    await isOver();
+  });
+
+  test('while what is left of it ends, and it has been asked for again, is not left behind', async () => {
+    const { request, begin, end, isRunning, isOver } = await approving();
+    request();
+    await new Promise(setImmediate);
+    begin(1);
+    await isRunning();
+    end(false);
+    request();
+    end(false);
+    await isOver();
+  });
+
+  test('as done is not kept for a further attempt when the one here fails', async () => {
+    const { request, begin, end, isRunning, isOver } = await approving();
+    request();
+    await new Promise(setImmediate);
+    begin(1);
+    await isRunning();
+    end(true);
+    begin(2);
+    await isOver();
   });
 });
 
