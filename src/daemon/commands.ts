@@ -71,7 +71,7 @@ export interface CommandOptions {
   readonly tools: Tools;
   readonly daemon: Daemon;
   readonly desk: Desk;
-  readonly status: () => StatusEvent;
+  readonly status: () => Promise<StatusEvent>;
 }
 
 /** Does what the user of this party orders, and tells `caller` what comes of it. */
@@ -92,7 +92,7 @@ export async function obey(options: CommandOptions, order: unknown, caller: Call
     case 'keys':
       return emit({ event: 'keys', party: self, keys: keystore.keys().map(describeKey) });
     case 'status':
-      return emit(status());
+      return emit(await status());
     case 'requests':
       return emit({ event: 'requests', party: self, requests: describeRequests(daemon, self) });
     case 'approve':

@@ -153,7 +153,12 @@ class Service {
 
   #commandOptions(): CommandOptions {
     const desk = this.#desk;
-    return { tools: this.#tools, daemon: this.#daemon, desk, status: () => this.#status() };
+    // Whoever has just installed a certificate looks whether it is in use.
+    const status = async (): Promise<StatusEvent> => {
+      await this.#renewal.look();
+      return this.#status();
+    };
+    return { tools: this.#tools, daemon: this.#daemon, desk, status };
   }
 
   /** What the monitor serves: whether this daemon is well, and its numbers. */
