@@ -80,7 +80,8 @@ function modulusName(value: bigint): string {
  */
 function powerName(modulus: bigint, exponent: bigint): string {
   const name = modulusName(modulus);
-  const isPublic = moduli.has(exponent) || /\bverify\b/.test(new Error().stack ?? '');
+  const isModulus = moduli.get(exponent)?.startsWith('peer') ?? false;
+  const isPublic = isModulus || /\bverify\b/.test(new Error().stack ?? '');
   const words = Math.ceil(bitLength(exponent) / 64);
   const range = words <= 2 ? '≤ 128' : `≤ ${512 * Math.ceil(words / 8)}`;
   return [name, range, isPublic && !name.startsWith('own') ? 'public' : 'secret'].join(' / ');
