@@ -138,7 +138,8 @@ export class Daemon implements Disposable {
       case 'hold':
         return await this.answerer.hold(from, toHex(body.id), body);
       case 'presign':
-        return await this.#stocker.help(from, body);
+        await this.#stocker.help(from, body);
+        return this.#stocker.look();
     }
   }
 

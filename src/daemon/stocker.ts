@@ -38,6 +38,8 @@ export class Stocker implements Disposable {
   readonly #limit = new RateLimit();
   /** How often each stock could not be filled in a row. */
   readonly #failures = new Map<string, number>();
+  /** Stocks of peers that this party has helped to fill, and when it last did, on the clock of `performance`. */
+  readonly #helped = new Map<string, { readonly stock: Stock; readonly at: number }>();
   /** Set-ups kept loaded for work ahead, by the stock that they serve. */
   readonly #ahead = new Map<string, WorkAhead>();
   #isPreparing = false;
@@ -89,8 +91,9 @@ export class Stocker implements Disposable {
       this.#helping.set(from, making);
       try {
         using ending = anyOf(this.#over.signal, making.stop.signal);
-        const made = await this.#presign(from, { keyId: key, quorum }, making.id, count, ending.signal);
-        presignatures.hold(from, made);
+        const stock = { keyId: key, quorum };
+        presignatures.hold(from, await this.#presign(from, stock, making.id, count, ending.signal));
+        this.#helped.set(nameOfStock(stock), { stock, at: performance.now() });
       } finally {
         this.#helping.delete(from);
         this.#condition.changed();
@@ -134,21 +137,33 @@ export class Stocker implements Disposable {
 
   /** Where nothing else is to be done, makes ahead what the next multiplications will need. */
   async #workAhead(): Promise<void> {
-    const { presignatures, running, settings } = this.#tools;
+    const stocks = this.#stocks();
     for (const [name, ahead] of this.#ahead) {
-      if (ahead.isOfUse() && presignatures.stocks.some((stock) => nameOfStock(stock) === name)) continue;
+      if (ahead.isOfUse() && stocks.has(name)) continue;
       this.#ahead.delete(name);
       ahead[Symbol.dispose]();
     }
+    const { running, settings } = this.#tools;
     if (this.#isPreparing || running.list().length > 0) return;
     this.#isPreparing = true;
     try {
-      for (const stock of presignatures.stocks) await this.#prepare(stock, settings.presignatures);
+      for (const stock of stocks.values()) await this.#prepare(stock, settings.presignatures);
     } catch (error) {
       if (!this.#over.signal.aborted) this.#report(asMpcError(error));
     } finally {
       this.#isPreparing = false;
     }
+  }
+
+  /** Those of this party, and those of peers that are of use, by name. */
+  #stocks(): ReadonlyMap<string, Stock> {
+    for (const [name, { at }] of this.#helped)
+      if (performance.now() - at > UNUSED_MILLIS) this.#helped.delete(name);
+    const all = [
+      ...this.#tools.presignatures.stocks,
+      ...[...this.#helped.values()].map(({ stock }) => stock),
+    ];
+    return new Map(all.map((stock) => [nameOfStock(stock), stock]));
   }
 
   async #prepare(stock: Stock, count: number): Promise<void> {
