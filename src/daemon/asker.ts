@@ -30,6 +30,9 @@ const MAX_STARTED = 4;
 /** Most attempts that a peer's going may cost a request. */
 const MAX_LOSSES = 3;
 
+/** First pause after a loss: each party notices the restart of a peer at a time of its own, and ends what it does. */
+const LOSS_PAUSE_MILLIS = 500;
+
 /** First and longest pause where somebody else uses the key alone, milliseconds. Two that have met would meet again. */
 const BUSY_PAUSE_MILLIS = 200;
 const BUSY_PAUSE_MAX_MILLIS = 5_000;
@@ -257,7 +260,9 @@ export class Asker {
         const next = losses > MAX_LOSSES ? undefined : nextMode(mode, error, request);
         if (next === undefined) throw error;
         mode = next;
-        if (error instanceof BusyError) await pauseFor(BUSY_PAUSE_MILLIS * 2 ** pauses++, over.signal);
+        const firstMillis =
+          error instanceof BusyError ? BUSY_PAUSE_MILLIS : isLoss(error) ? LOSS_PAUSE_MILLIS : 0;
+        if (firstMillis > 0) await pauseFor(firstMillis * 2 ** pauses++, over.signal);
       }
     }
   }

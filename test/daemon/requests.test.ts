@@ -201,6 +201,22 @@ describe('signatures', () => {
     await assertAgreement(daemons);
   });
 
+  test('a peer that is lost several times in a row costs no more than one attempt', async () => {
+    const { daemons, sharing } = await newDaemons();
+    await daemons.startAll();
+    const { running } = daemons.at('bob').tools;
+    const asked = ask(daemons, 'alice', sharing);
+    while (running.list().length === 0) await new Promise(setImmediate);
+    for (let times = 0; times < 6; times += 1) {
+      await daemons.separate('alice', 'bob');
+      // Long enough for an attempt to begin, if one does at once.
+      for (let turns = 0; turns < 50 && running.list().length === 0; turns += 1)
+        await new Promise(setImmediate);
+    }
+    assertSigned(sharing, await asked);
+    await assertAgreement(daemons);
+  });
+
   test('an asker that is gone takes its request with it', async () => {
     const { daemons, sharing } = await newDaemons();
     await daemons.start('alice');
