@@ -16,13 +16,13 @@ import { Chance, count, either } from '../support/torture.js';
 const PARTIES = ['alice', 'bob', 'charlie', 'dave'];
 const makeFolder = clusterFolders();
 
-const SIGNATURES = either(50, 300);
+const SIGNATURES = either(50, 150);
 /** Callers at each party, each of which asks again as soon as it has been answered. */
 const CALLERS = 2;
 /** Who makes presignatures ahead; they are made anew after every kill, which is most of the work. */
 const WITH_STOCKS = ['alice', 'dave'];
 /** So many requests, from and below, are made between two kills, two refreshes, two cuts of a line. */
-const BETWEEN = { kills: [7, 13], refreshes: [25, 40], cuts: [1, 4] } as const;
+const BETWEEN = { kills: [4, 9], refreshes: [25, 40], cuts: [1, 4] } as const;
 
 /**
  * What a request that did not end well may end with, while daemons are killed: somebody was not there any more, or went
