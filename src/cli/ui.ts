@@ -79,7 +79,9 @@ export class Narrator {
         this.#command = event;
         return commandLines(event);
       case 'listening':
-        return [`Listening on ${event.address}, waiting for ${this.#peers().join(', ')}`];
+        return [
+          `Listening on ${event.address}${this.#isAwaiting() ? `, waiting for ${this.#peers().join(', ')}` : ''}`,
+        ];
       case 'link':
         return this.#tellLink(event.peer, event.up);
       case 'waiting':
@@ -169,7 +171,13 @@ export class Narrator {
     else this.#linked.delete(peer);
     if (!up) return [`Connection to ${peer} lost, waiting for it to come back`];
     if (this.#connected) return [`Connection to ${peer} is back`];
-    return [`Connected to ${peer} (${this.#linked.size} of ${this.#peers().length})`];
+    const count = this.#isAwaiting() ? ` (${this.#linked.size} of ${this.#peers().length})` : '';
+    return [`Connected to ${peer}${count}`];
+  }
+
+  /** Whether this party waits for certain others before it begins, as a daemon does not. */
+  #isAwaiting(): boolean {
+    return (this.#start ?? this.#command) !== undefined;
   }
 
   #peers(): PartyName[] {
@@ -194,7 +202,7 @@ export class Narrator {
   }
 }
 
-/** What a daemon tells of its work. Ids are cut to what names a request to `approve` and `reject`. */
+/** What a daemon tells of its work. Ids are cut: what decides on a request shows its content, too. */
 function daemonLines(event: DaemonEvent): string[] {
   switch (event.event) {
     case 'serving':

@@ -8,7 +8,7 @@ import { curveByName } from '../curve/curve.js';
 import { messageDigest } from '../curve/digest.js';
 import { checkNewFile } from '../files/files.js';
 import { checkComplete, checkParties, chooseKey } from '../party/choose-key.js';
-import { describeKey, factsOf } from '../party/describe-key.js';
+import { describeKey, describePublicKey, factsOf } from '../party/describe-key.js';
 import type { CommandName, EventSink, PartyEvent, ResultEvent } from '../party/events.js';
 import type { KeyKind } from '../party/party.js';
 import {
@@ -31,9 +31,11 @@ import type { Tools } from './tools.js';
 
 const key = z.string().max(80).optional();
 const name = z.string().max(80);
-const id = z
-  .string()
-  .regex(/^[0-9a-f]{16,64}$/, 'not the beginning of an id: give at least 16 of its hex digits');
+/**
+ * The whole of it: whoever asks could make two requests whose ids begin alike, have the one looked at, take it back,
+ * and get the other approved by the beginning of both.
+ */
+const id = z.string().regex(/^[0-9a-f]{64}$/, 'is not the id of a request: give all of its 64 hex digits');
 
 /** A public recovery key, PEM, and the whole path of a new file. */
 const backup = z.strictObject({ to: z.string().max(16_384), file: z.string().startsWith('/').max(4_096) });
@@ -55,6 +57,7 @@ const command = z.discriminatedUnion('do', [
   z.strictObject({ do: z.literal('backup'), key, backup }),
   z.strictObject({ do: z.literal('keygen') }),
   z.strictObject({ do: z.literal('keys') }),
+  z.strictObject({ do: z.literal('public-key'), key }),
   z.strictObject({ do: z.literal('status') }),
   z.strictObject({ do: z.literal('requests') }),
   z.strictObject({ do: z.literal('approve'), id }),
@@ -91,16 +94,21 @@ export async function obey(options: CommandOptions, order: unknown, caller: Call
       return await generate(options, caller);
     case 'keys':
       return emit({ event: 'keys', party: self, keys: keystore.keys().map(describeKey) });
+    case 'public-key':
+      return emit({
+        ...{ event: 'public-key', party: self },
+        ...describePublicKey(chooseKey(keystore, wanted.key)),
+      });
     case 'status':
       return emit(await status());
     case 'requests':
       return emit({ event: 'requests', party: self, requests: describeRequests(daemon, self) });
     case 'approve':
-      return emit({ event: 'approved', party: self, id: desk.approve(waitingId(desk, wanted.id)).id });
+      return emit({ event: 'approved', party: self, id: desk.approve(wanted.id).id });
     case 'reject':
       return emit({
         ...{ event: 'rejected', party: self },
-        id: desk.reject(waitingId(desk, wanted.id), wanted.reason).id,
+        id: desk.reject(wanted.id, wanted.reason).id,
       });
   }
 }
@@ -225,14 +233,5 @@ function announce(
     multiplication: cluster.multiplication,
     policy: formatPolicy(subject.policy),
     ...('keyId' in subject && { keyId: printId(subject.keyId), epoch: subject.epoch }),
-  });
-}
-
-/** The whole id of the request that waits for a decision here and begins so. */
-function waitingId({ waiting }: Desk, prefix: string): string {
-  const [only, ...others] = waiting.map(({ request: { id } }) => id).filter((id) => id.startsWith(prefix));
-  if (others.length === 0) return only ?? prefix;
-  throw new MpcError('USAGE', `several requests begin with ${prefix}`, {
-    hint: 'give more digits of the id',
   });
 }

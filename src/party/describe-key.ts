@@ -2,10 +2,12 @@
 import { formatPolicy } from '../access/policy.js';
 import { toHex } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
+import { publicKeyPem } from '../curve/ecdsa.js';
 import type { BackupRecord, SharingInfo, StoredKey } from '../keystore/keystore.js';
 import { printId, type Sharing } from '../protocol/key-share.js';
+import { checkComplete } from './choose-key.js';
 import { isBackupOf } from './stored-backup.js';
-import { isPending } from './stored-keys.js';
+import { isPending, newestOf } from './stored-keys.js';
 
 /** What `result` says of a key. */
 export const factsOf = ({ keyId, epoch, curve, policy, publicKey }: Sharing) => ({
@@ -15,6 +17,23 @@ export const factsOf = ({ keyId, epoch, curve, policy, publicKey }: Sharing) => 
   policy: formatPolicy(policy),
   publicKey: toHex(publicKey.toUncompressed()),
 });
+
+/** A public key, for whoever checks signatures by it. */
+export interface PublicKeyDescription {
+  readonly keyId: string;
+  readonly curve: string;
+  /** SEC1 uncompressed, hex. */
+  readonly publicKey: string;
+  readonly pem: string;
+}
+
+/** Throws `USAGE` for a key that is pending: nothing must be done with it. */
+export function describePublicKey(key: StoredKey): PublicKeyDescription {
+  checkComplete(key);
+  const { sharing } = newestOf(key);
+  const { keyId, curve, publicKey } = factsOf(sharing);
+  return { keyId, curve, publicKey, pem: publicKeyPem(sharing.curve, sharing.publicKey) };
+}
 
 export interface KeyDescription {
   readonly keyId: string;

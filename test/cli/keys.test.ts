@@ -17,6 +17,7 @@ import { before, test } from 'node:test';
 import { makeCertificates } from '#src/config/certs.js';
 import { loadCluster } from '#src/config/cluster.js';
 import { Keystore } from '#src/keystore/keystore.js';
+import type { KeyDescription } from '#src/party/describe-key.js';
 import type { PartyEvent, ResultEvent } from '#src/party/events.js';
 import { clusterFolders, clusterJson, eventsIn } from '../support/cluster-folder.js';
 import { type Ended, startCommand } from '../support/command.js';
@@ -144,6 +145,20 @@ test('keys: what is stored, for people and for programs; the public key as PEM',
   const { status } = await run('alice', 'keys', 'export-public', '--out=public.pem');
   assert.equal(status, 0);
   assert.equal(readFileSync(path('public.pem'), 'utf8'), pem);
+});
+
+test('keys: the same while a daemon of the party is up and holds the state folder', async () => {
+  const daemon = start('alice', 'serve');
+  await daemon.prints(/Serving/);
+  const listed = JSON.parse((await run('alice', 'keys', '--json')).stdout);
+  assert.deepEqual(
+    listed.keys.map(({ keyId }: KeyDescription) => keyId),
+    [key.keyId],
+  );
+  const { status, stdout } = await run('alice', 'keys', 'export-public', key.keyId);
+  assert.deepEqual([status, stdout], [0, readFileSync(path('public.pem'), 'utf8')]);
+  daemon.child.kill('SIGTERM');
+  assert.equal((await daemon.ended).status, 0);
 });
 
 test('sign: the quorum of the key’s policy signs, receivers write the signature, others are told', async () => {

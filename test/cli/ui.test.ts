@@ -290,6 +290,76 @@ test('the events of everyday commands are told in the same way', () => {
   }
 });
 
+const ID = 'd7d4f297faac78976d931e190cbb3821'.repeat(2);
+const REQUEST = {
+  event: 'request',
+  operation: 'sign',
+  ...{ party, id: ID, from: 'bob', key: KEY_ID, quorum, receivers: quorum },
+  ...{ messageHash: 'ab12', messageBytes: 14 },
+} as const;
+
+/** What a daemon tells, in the order of its life. */
+const DAEMON: readonly (readonly [event: PartyEvent, lines: string[]])[] = [
+  [{ event: 'listening', party, address: '127.0.0.1:8001' }, ['Listening on 127.0.0.1:8001']],
+  [
+    {
+      ...{ event: 'serving', party, version: '1.2.3', control: 'state/alice/control.sock' },
+      ...{ approval: 'manual', monitor: '127.0.0.1:9464' },
+    },
+    [
+      'Serving (version 1.2.3); requests of peers are decided on by: manual',
+      '  Control socket: state/alice/control.sock',
+      '  Health and metrics: http://127.0.0.1:9464',
+    ],
+  ],
+  [{ event: 'link', party, peer: 'bob', up: true }, ['Connected to bob']],
+  [
+    REQUEST,
+    [
+      `Request ${ID.slice(0, 16)} of bob: sign 14 bytes, SHA-256 ab12, with the key ${KEY_ID}, quorum alice + bob`,
+    ],
+  ],
+  [
+    { event: 'decision', party, id: ID, decision: 'approved', by: 'user' },
+    [`Request ${ID.slice(0, 16)} approved by the user of this party`],
+  ],
+  [
+    { event: 'request-ended', party, id: ID, from: 'bob', operation: 'sign', done: true },
+    [`✓ Request ${ID.slice(0, 16)} done`],
+  ],
+  [{ event: 'link', party, peer: 'bob', up: false }, ['Connection to bob lost, waiting for it to come back']],
+  [
+    { event: 'renewed', party, expires: '2027-02-20T15:15:40.000Z' },
+    ['✓ Renewed certificate in use, until 2027-02-20T15:15:40.000Z'],
+  ],
+  [
+    { ...REQUEST, operation: 'refresh', from: 'alice' },
+    [`Request ${ID.slice(0, 16)} of alice: refresh the key ${KEY_ID}`],
+  ],
+  [
+    { event: 'decision', party, id: ID, peer: 'bob', decision: 'rejected', reason: 'not\u202e on a Sunday' },
+    [`Request ${ID.slice(0, 16)} rejected by bob: not\\u202e on a Sunday`],
+  ],
+  [
+    {
+      ...{ event: 'request-ended', party, id: ID, from: 'alice', operation: 'refresh', done: false },
+      ...{ code: 'PEER_ABORTED', reason: 'bob does not take part' },
+    },
+    [`✗ Request ${ID.slice(0, 16)} ended without result: bob does not take part`],
+  ],
+  [{ event: 'stopping', party, operations: 0 }, ['Stopping; operations still running: 0']],
+];
+
+test('the events of a daemon are told likewise; it waits for nobody before it begins', () => {
+  const narrator = new Narrator('alice');
+  for (const [event, lines] of DAEMON)
+    assert.deepEqual(
+      narrator.lines(event),
+      lines.map((line) => `[alice] ${line}`),
+      event.event,
+    );
+});
+
 test('nothing from elsewhere moves the cursor or hides text', () => {
   assert.equal(
     printable('a\u001b[2Jb\r\nc\u009bd\u202ee\u200bf ✓ é'),

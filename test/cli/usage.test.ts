@@ -75,6 +75,16 @@ const FAULTS: readonly (readonly [line: string, message: string, hint: RegExp])[
     /--message/,
   ],
   ['sign --self alice --message-file nothing', 'nothing does not exist', /check the name/],
+  [
+    'approve d7d4f297 --self bob',
+    "command-argument value 'd7d4f297' is invalid for argument 'id'",
+    /all 64 hex digits/,
+  ],
+  [
+    'reject d7d4f297 --self bob',
+    "command-argument value 'd7d4f297' is invalid for argument 'id'",
+    /all 64 hex digits/,
+  ],
   ['refresh --self alice --backup-to x', '--backup-to and --backup-out belong together', /both/],
   ['refresh --self alice --backup-to x --backup-out y', 'x does not exist', /check the name/],
   ['backup keygen --type rsa', "option '--type <type>' argument 'rsa' is invalid", /rsa-3072, p256/],

@@ -92,7 +92,7 @@ describe('requests', () => {
     assert.match(shown, new RegExp(`^${id.slice(0, 16)}  sign +of alice, waits for bob`));
     assert.match(shown, /"first of March"/);
 
-    const approved = await daemons.run('bob', 'approve', id.slice(0, 16));
+    const approved = await daemons.run('bob', 'approve', id);
     assert.deepEqual([approved.status, approved.stdout], [0, `approved ${id}\n`]);
     await daemons.approve(['charlie']);
     await until(async () => (await daemons.requests('alice'))[0]?.waitingFor.join() === 'dave');

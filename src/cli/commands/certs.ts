@@ -259,7 +259,7 @@ function installCommand(): Command {
         "can run with it: issued by the CA whose certificate is at the cluster file's ca_cert, which must be " +
         'here already, in force, of this party alone, and for the key in use or the one of `certs request ' +
         '--new-key`, which then comes into use, too. The certificate and key that were in use get the time into ' +
-        "their names. A party loads them when it starts: install them between two runs. Compare the CA's " +
+        "their names. A daemon takes them up within a minute, anything else when it starts. Compare the CA's " +
         'fingerprint with the other parties.',
     )
     .argument('<file>', 'certificate')

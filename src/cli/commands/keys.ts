@@ -1,7 +1,7 @@
 /** `ecdsa-mpc keys`: what the state folder holds. */
 import { Command } from 'commander';
 import type { PartyName } from '../../core/errors.js';
-import type { KeyDescription } from '../../party/describe-key.js';
+import type { KeyDescription, PublicKeyDescription } from '../../party/describe-key.js';
 import { askDaemon, findDaemon } from '../daemon.js';
 import { addExamples } from '../help.js';
 import type { CommandContext, SharedOptions } from '../options.js';
@@ -28,7 +28,7 @@ const EXPORT_EXAMPLES = `  $ ecdsa-mpc keys export-public 1f6c --self alice --ou
 export function keysCommand(context: CommandContext): Command {
   const command = new Command('keys')
     .summary('list the stored keys, or export a public key')
-    .description('List the keys in the state folder of --self: public facts only. Works offline.')
+    .description('List the keys of --self: public facts only. Works offline, and while its daemon is up.')
     .action((_options, self: Command) => list(self.optsWithGlobals<SharedOptions>(), context))
     .addCommand(exportCommand(context));
   return addExamples(command, EXAMPLES);
@@ -39,7 +39,7 @@ function exportCommand(context: CommandContext): Command {
     .summary('print the public key as PEM')
     .description(
       'Print the public key of a stored key as PEM (SubjectPublicKeyInfo), which OpenSSL and its like read. ' +
-        'Works offline.',
+        'Works offline, and while the daemon of --self is up.',
     )
     .argument('[key]', 'key id, or its first digits; may be left out where there is one key')
     .option('--out <file>', 'write it to a file that does not exist yet, instead of standard output')
@@ -110,30 +110,40 @@ async function exportPublic(
   context: CommandContext,
 ): Promise<void> {
   const self = requireSelf(options);
+  const daemon = await findDaemon(options, self);
+  if (daemon !== undefined) {
+    const order = { do: 'public-key', ...(wanted !== undefined && { key: wanted }) } as const;
+    let found: PublicKeyDescription | undefined;
+    await askDaemon(
+      daemon,
+      order,
+      (event) => {
+        found = event as unknown as PublicKeyDescription;
+      },
+      context,
+    );
+    return await tellPublicKey(self, found!, options);
+  }
   await withStore(options, { self, ...context }, async (keystore) => {
-    const [
-      { checkComplete, chooseKey },
-      { newestOf },
-      { factsOf },
-      { publicKeyPem },
-      { PUBLIC, writeNewFile },
-    ] = await Promise.all([
+    const [{ chooseKey }, { describePublicKey }] = await Promise.all([
       import('../../party/choose-key.js'),
-      import('../../party/stored-keys.js'),
       import('../../party/describe-key.js'),
-      import('../../curve/ecdsa.js'),
-      import('../../files/files.js'),
     ]);
-    const key = chooseKey(keystore, wanted);
-    checkComplete(key);
-    const { sharing } = newestOf(key);
-    const pem = publicKeyPem(sharing.curve, sharing.publicKey);
-    const { out } = options;
-    if (out !== undefined) writeNewFile(out, pem, PUBLIC);
-    const { keyId, curve, publicKey } = factsOf(sharing);
-    const facts = { event: 'public-key', party: self, keyId, curve, publicKey, pem };
-    if (options.json) printLine(JSON.stringify({ ...facts, ...(out !== undefined && { out }) }));
-    else if (out === undefined) process.stdout.write(pem);
-    else printLine(`made ${out}: the public key of ${keyId}`);
+    await tellPublicKey(self, describePublicKey(chooseKey(keystore, wanted)), options);
   });
+}
+
+async function tellPublicKey(
+  self: PartyName,
+  { keyId, curve, publicKey, pem }: PublicKeyDescription,
+  { out, json }: ExportOptions,
+): Promise<void> {
+  if (out !== undefined) {
+    const { PUBLIC, writeNewFile } = await import('../../files/files.js');
+    writeNewFile(out, pem, PUBLIC);
+  }
+  const facts = { event: 'public-key', party: self, keyId, curve, publicKey, pem };
+  if (json) printLine(JSON.stringify({ ...facts, ...(out !== undefined && { out }) }));
+  else if (out === undefined) process.stdout.write(pem);
+  else printLine(`made ${out}: the public key of ${keyId}`);
 }

@@ -10,11 +10,12 @@ import { requireSelf } from '../party-command.js';
 import { printable, printLine } from '../ui.js';
 
 const EXAMPLES = `  $ ecdsa-mpc requests --self bob
-  3f2a90b1c4d5e6f7  sign     of alice, waits for bob        2026-11-22T10:02:03.456Z
+  9c41…e07b  sign, asked for by alice, waits for bob
+            since 2026-11-22T10:02:03.456Z
             key 1f6c…, quorum alice + bob, for alice
-            17 bytes, SHA-256 9c1b…
+            14 bytes, SHA-256 2c00…
             "first of March"
-  $ ecdsa-mpc approve 3f2a90b1c4d5e6f7 --self bob`;
+  $ ecdsa-mpc approve 9c41…e07b --self bob`;
 
 export function requestsCommand(context: CommandContext): Command {
   const command = new Command('requests')
@@ -31,33 +32,32 @@ export function approveCommand(context: CommandContext): Command {
       'Take part in a request of a peer. Its id names its whole content: message, key, quorum, receivers and ' +
         'asker. What is approved is exactly what `requests` shows.',
     )
-    .argument('<id>', 'id of the request, or at least its first 16 digits', requestOption)
+    .argument('<id>', 'id of the request, all of it', requestOption)
     .action((id: string, _options, self: Command) =>
       decide(self.optsWithGlobals<SharedOptions>(), { do: 'approve', id }, context),
     );
-  return addExamples(command, '  $ ecdsa-mpc approve 3f2a90b1c4d5e6f7 --self bob');
+  return addExamples(command, '  $ ecdsa-mpc approve 9c41…e07b --self bob');
 }
 
 export function rejectCommand(context: CommandContext): Command {
   const command = new Command('reject')
     .summary('refuse a request of a peer')
     .description('Refuse a request of a peer, who is told the reason, if one is given.')
-    .argument('<id>', 'id of the request, or at least its first 16 digits', requestOption)
+    .argument('<id>', 'id of the request, all of it', requestOption)
     .option('--reason <text>', 'why, for whoever asks')
     .action((id: string, _options, self: Command) => {
       const options = self.optsWithGlobals<SharedOptions & { readonly reason?: string }>();
       const { reason } = options;
       return decide(options, { do: 'reject', id, ...(reason !== undefined && { reason }) }, context);
     });
-  return addExamples(command, '  $ ecdsa-mpc reject 3f2a90b1c4d5e6f7 --self bob --reason "not on a Sunday"');
+  return addExamples(command, '  $ ecdsa-mpc reject 9c41…e07b --self bob --reason "not on a Sunday"');
 }
 
 function requestOption(text: string): string {
   const id = text.toLowerCase();
-  if (!/^[0-9a-f]{16,64}$/.test(id))
-    throw new InvalidArgumentError(
-      'write an id, or at least its first 16 hex digits, as `requests` shows it',
-    );
+  // The beginning would not do: see commands.ts of the daemon.
+  if (!/^[0-9a-f]{64}$/.test(id))
+    throw new InvalidArgumentError('write all 64 hex digits of an id, as `requests` shows it');
   return id;
 }
 
@@ -84,18 +84,20 @@ function requestLines(request: RequestDescription): string[] {
   const { id, operation, from, since, key, quorum, receivers, messageBytes, messageHash, text } = request;
   const shown = text === undefined || text.length > SHOWN_TEXT ? undefined : JSON.stringify(text);
   const facts = [
+    `since ${since}`,
     ...(key === undefined ? [] : [`key ${key}`]),
-    ...(quorum === undefined ? [] : [`quorum ${quorum.join(' + ')}`, `for ${receivers?.join(' + ')}`]),
+    ...(quorum === undefined
+      ? []
+      : [`quorum ${quorum.join(' + ')}, signature for ${receivers?.join(' + ')}`]),
   ];
   const lines = [
-    facts.join(', '),
+    ...facts,
     ...(messageHash === undefined ? [] : [`${messageBytes} bytes, SHA-256 ${messageHash}`]),
     ...(messageHash === undefined ? [] : [shown ?? 'not a short text: --json shows the whole message']),
   ];
-  const indented = lines.filter((line) => line !== '').map((line) => `                  ${printable(line)}`);
   return [
-    `${id.slice(0, 16)}  ${operation.padEnd(8)} of ${from}, ${stateText(request)}  ${since}`,
-    ...indented,
+    `${id}  ${operation}, asked for by ${from}, ${stateText(request)}`,
+    ...lines.map((line) => `          ${printable(line)}`),
   ];
 }
 
