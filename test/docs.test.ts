@@ -14,6 +14,7 @@ const DOCUMENTS = [
   'README.md',
   'docs/protocol.md',
   'docs/security.md',
+  'docs/operations.md',
   'docs/reliability.md',
   'docs/performance.md',
   'docs/dependencies.md',
@@ -74,6 +75,31 @@ test('README lists every option and command', () => {
   assert.ok(options.length > 0 && commands.length > 0);
   assert.deepEqual(matches(text, /(--[a-z][a-z-]+)/g), [...options, '--help'].sort());
   for (const command of commands) assert.match(text, new RegExp(`ecdsa-mpc .*${command}\\b`), command);
+});
+
+test('README lists every field of settings.json; docs/operations.md what a program that decides is given', () => {
+  const source = read('src/config/settings.ts');
+  const shape = /^const shape = \{\n(.*?)^\};/ms.exec(source)![1]!;
+  const fields = ['approval', ...matches(shape, /^ {2}([a-zA-Z]+): /gm)];
+  const listed = rows(section('README.md', '### Settings')).slice(1);
+  assert.deepEqual(listed.map(([field]) => field!.replaceAll('`', '')).sort(), fields.sort());
+
+  const request = /^export interface ApprovalRequest \{\n(.*?)^\}/ms.exec(
+    read('src/daemon/approval-request.ts'),
+  )![1]!;
+  const given = section('docs/operations.md', '## Who decides');
+  for (const field of matches(request, /^ {2}readonly (\w+)/gm))
+    assert.ok(given.includes(`\`${field}\``), field);
+});
+
+test('docs/operations.md lists every metric', () => {
+  const source = read('src/daemon/metrics.ts');
+  const named = matches(source, /(?:name: `\$\{PREFIX\}|gauge\(\s*')([a-z_]+)/g);
+  const listed = rows(section('docs/operations.md', '## Monitoring')).slice(1);
+  assert.deepEqual(
+    listed.map(([name]) => name!.replaceAll('`', '')).sort(),
+    named.map((name) => `ecdsa_mpc_${name}`).sort(),
+  );
 });
 
 test('docs/protocol.md lists every hash tag', () => {

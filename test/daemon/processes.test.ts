@@ -89,7 +89,7 @@ describe('requests', () => {
       },
     );
     const shown = (await daemons.run('bob', 'requests')).stdout;
-    assert.match(shown, new RegExp(`^${id.slice(0, 16)}  sign +of alice, waits for bob`));
+    assert.match(shown, new RegExp(`^${id}  sign, asked for by alice, waits for bob`));
     assert.match(shown, /"first of March"/);
 
     const approved = await daemons.run('bob', 'approve', id);
