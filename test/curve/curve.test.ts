@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { ECDH } from 'node:crypto';
 import { test } from 'node:test';
 import { p256 } from '@noble/curves/nist.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
@@ -232,6 +233,29 @@ for (const name of ['P-256', 'secp256k1'] as const) {
     }
   });
 }
+
+test('what multiplies points of P-256 keeps no scalar, not even when it fails', (context) => {
+  const curve = curveByName('P-256');
+  const points = [5n, 7n, 11n].map((k) => curve.multiplyBase(k));
+  const scalars = points.map(() => curve.randomScalar(randomBytes));
+  const { mock: given } = context.mock.method(ECDH.prototype, 'setPrivateKey');
+  const lastKeys = () => {
+    const objects = new Set(given.calls.map((call) => call.this as ECDH));
+    return [...objects].map((ecdh) => bytesToBigint(ecdh.getPrivateKey()));
+  };
+  curve.multiplyAll(points, scalars);
+  assert.equal(given.callCount(), 2 * points.length + 1);
+  assert.deepEqual(lastKeys(), [1n]);
+
+  given.resetCalls();
+  const { mock: computed } = context.mock.method(ECDH.prototype, 'computeSecret');
+  computed.mockImplementationOnce(() => {
+    throw new Error('out of memory');
+  }, 3);
+  assert.throws(() => curve.multiplyAll(points, scalars), /out of memory/);
+  assert.equal(given.callCount(), 5);
+  assert.deepEqual(lastKeys(), [1n]);
+});
 
 test('a point tells its curve', () => {
   assert.equal(curveByName('secp256k1').G.curve.name, 'secp256k1');

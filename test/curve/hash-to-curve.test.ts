@@ -5,7 +5,7 @@ import { p256, p256_hasher } from '@noble/curves/nist.js';
 import { secp256k1, secp256k1_hasher } from '@noble/curves/secp256k1.js';
 import * as fc from 'fast-check';
 import { toHex } from '#src/core/bytes.js';
-import { type CurveName, curveByName } from '#src/curve/curve.js';
+import { type Curve, type CurveName, curveByName } from '#src/curve/curve.js';
 import { hashToCurve, mapToCurve, suiteOf } from '#src/curve/hash-to-curve.js';
 
 type Vector = readonly [message: string, x: string, y: string];
@@ -117,6 +117,27 @@ for (const name of ['P-256', 'secp256k1'] as const) {
         expected,
       );
     }
+  });
+
+  test(`${name}: of what is secret both x-coordinates are tried, whichever is a point’s`, () => {
+    let tried = 0;
+    const counting = Object.create(curve, {
+      point: {
+        value: (bytes: Uint8Array) => {
+          tried += 1;
+          return curve.point(bytes);
+        },
+      },
+    }) as Curve;
+    const us = Array.from({ length: 64 }, (_, i) => BigInt(i) ** 40n);
+    const triedOfEach = (secret: boolean) =>
+      us.map((u) => {
+        tried = 0;
+        mapToCurve(counting, [u], { secret });
+        return tried;
+      });
+    assert.deepEqual([...new Set(triedOfEach(true))], [2]);
+    assert.deepEqual([...new Set(triedOfEach(false))].sort(), [1, 2]);
   });
 
   test(`${name}: another tag gives another point`, () => {

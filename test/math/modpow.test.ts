@@ -300,6 +300,15 @@ test('a fixed base keeps neither exponent nor power', () => {
   fixed.power(N / 5n);
   assert.equal(toHex(groups[0]!.getPrivateKey()), '01');
   assert.equal(bytesToBigint(groups[0]!.getPublicKey()), 1n);
+
+  const generateKeys = groups[0]!.generateKeys.bind(groups[0]!) as () => Buffer;
+  groups[0]!.generateKeys = (() => {
+    generateKeys();
+    throw new Error('out of memory');
+  }) as DiffieHellman['generateKeys'];
+  assert.equal(fixed.power(N / 7n), modPow(N / 3n, N / 7n, N));
+  assert.equal(toHex(groups[0]!.getPrivateKey()), '01');
+  assert.equal(bytesToBigint(groups[0]!.getPublicKey()), 1n);
 });
 
 test('a fixed base that OpenSSL does not take, or computes wrongly, costs time only', () => {

@@ -1,6 +1,7 @@
 // The parts of the multiplication by oblivious transfer: base transfers, extension and products, against a naive
 // second implementation, and against cheats on either side.
 import assert from 'node:assert/strict';
+import { ECDH } from 'node:crypto';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { bytesToBigint, concatBytes, randomBytes } from '#src/core/bytes.js';
@@ -48,6 +49,22 @@ function hashed(ctx: OtContext, x: number, i: number, p: Uint8Array): Point {
   const message = hash('base ot point', [...fieldsOf(ctx), BigInt(i), p]);
   return hashToCurve(curve, [{ message, dst: tag }], { secret: false })[0]!;
 }
+
+test('as many x-coordinates are decoded whatever a chooser’s Δ is', (context) => {
+  const ctx = { ...contextOf('P-256'), step: 'ot' };
+  for (const bits of [0x00, 0xff]) {
+    const { mock: decoded } = context.mock.method(ECDH, 'convertKey');
+    let draws = 0;
+    // Δ is what is drawn first.
+    choose(ctx, (length) => {
+      draws += 1;
+      return draws === 1 ? new Uint8Array(length).fill(bits) : randomBytes(length);
+    });
+    // Of each transfer one hash, of each hash two elements of the field, of each element both x-coordinates.
+    assert.equal(decoded.callCount(), 128 * 2 * 2);
+    decoded.restore();
+  }
+});
 
 for (const name of CURVES) {
   const curve = curveByName(name);
