@@ -9,8 +9,11 @@ export class Condition {
    * Whoever takes something once it is free takes it within `isTrue`: later, somebody else may have been faster.
    */
   async until(isTrue: () => boolean, signal: AbortSignal): Promise<void> {
-    signal.throwIfAborted();
-    while (!isTrue()) await this.#change(signal);
+    for (;;) {
+      signal.throwIfAborted();
+      if (isTrue()) return;
+      await this.#change(signal);
+    }
   }
 
   changed(): void {
