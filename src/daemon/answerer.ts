@@ -20,7 +20,7 @@ import type { Tools } from './tools.js';
 const MAX_WAITING = 256;
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
-/** How long a peer may have a key held before it begins, milliseconds. */
+/** How long a peer may have a key held at a time, milliseconds. What runs alone on it goes on. */
 const MAX_HOLD_MILLIS = 180_000;
 
 class PeerRequest {
@@ -35,6 +35,8 @@ class PeerRequest {
   isReleased = false;
   /** Its asker has ended it as done, while it still runs here. */
   isDone = false;
+  /** Its time is over: what runs may end, and no other attempt begins. */
+  isExpired = false;
   /** It is on no list any more; while it ends, whether its asker has asked for it again. */
   isGone = false;
   isAskedAgain = false;
@@ -234,8 +236,8 @@ export class Answerer implements Disposable {
   #approved(entry: PeerRequest): void {
     entry.isApproved = true;
     const expire = (): void => {
-      const late = new MpcError('TIMEOUT', `${entry.request.from} has not begun it in time`);
-      if (!entry.isRunning) this.#end(entry, late);
+      entry.isExpired = true;
+      if (!entry.isRunning) this.#end(entry, notBegunInTime(entry.request.from));
     };
     entry.expiry = setTimeout(expire, this.#tools.settings.requestTimeoutMillis).unref();
   }
@@ -262,7 +264,6 @@ export class Answerer implements Disposable {
     entry.attempt?.abort(new MpcError('PEER_ABORTED', 'its asker has begun anew'));
     await entry.condition.until(() => !entry.isRunning, over.signal);
     if (letter.attempt !== entry.number || entry.isReleased || entry.isGone) throw tooLate();
-    clearTimeout(entry.holding);
     entry.attempt = new AbortController();
     using stop = anyOf(signal, over.signal, entry.attempt.signal);
     const released = (): void => {
@@ -279,6 +280,7 @@ export class Answerer implements Disposable {
       entry.condition.changed();
       if (over.signal.aborted) this.#fail(entry, asMpcError(over.signal.reason));
       else if (entry.isDone) this.#fail(entry, endedAsDone(request.from));
+      else if (entry.isExpired) this.#fail(entry, notBegunInTime(request.from));
     }
   }
 
@@ -325,6 +327,9 @@ export class Answerer implements Disposable {
 
 const endedAsDone = (asker: PartyName): MpcError =>
   new MpcError('PEER_ABORTED', `${asker} has ended it as done`, { culprits: [asker] });
+
+const notBegunInTime = (asker: PartyName): MpcError =>
+  new MpcError('TIMEOUT', `${asker} has not begun it in time`, { culprits: [asker] });
 
 const givenUp = (asker: PartyName, reason: string): MpcError =>
   new MpcError('PEER_ABORTED', `${asker} gave it up: ${reason}`, { culprits: [asker] });

@@ -118,7 +118,7 @@ export class Asker {
    * operation, the time-out of requests, or the caller's end.
    */
   async ask(content: RequestContent, caller: Caller): Promise<Outcome> {
-    const { self, record, gates, settings, signal } = this.#tools;
+    const { self, record, gates, settings, presignatures, signal } = this.#tools;
     if (this.#isStopping) throw this.#isStopping;
     const request = understand(this.#tools, self, content);
     const { id } = request;
@@ -127,6 +127,7 @@ export class Asker {
       request.parties.filter((name) => name !== self),
       caller,
     );
+    if (content.operation === 'sign' && settings.presignatures > 0) presignatures.want(stockOf(content));
     const facts = factsOfContent(content);
     record({ event: 'requested', id, from: self, ...facts });
     record({ event: 'decided', id, decision: 'approved', by: 'asker' });
@@ -246,6 +247,7 @@ export class Asker {
   /** Tries until it is done, or something else stands in the way than what others do just now. */
   async #attempts(own: OwnRequest): Promise<Outcome> {
     const { over, request } = own;
+    await own.condition.until(() => own.isApproved, over.signal);
     let mode = this.#firstMode(request.content);
     let losses = 0;
     for (let pauses = 0; ; ) {
@@ -269,10 +271,7 @@ export class Asker {
 
   #firstMode(content: RequestContent): Mode {
     if (content.operation !== 'sign') return 'alone';
-    const { presignatures, settings } = this.#tools;
-    const stock = stockOf(content);
-    if (settings.presignatures > 0) presignatures.want(stock);
-    return presignatures.level(stock) > 0 ? 'prepared' : 'beside';
+    return this.#tools.presignatures.level(stockOf(content)) > 0 ? 'prepared' : 'beside';
   }
 
   /** Begins the request as soon as all have approved it, and its key is free for it. */
@@ -282,9 +281,12 @@ export class Asker {
     try {
       for (;;) {
         await own.condition.until(() => own.isApproved, signal);
+        if (mode === 'alone') await gate.free(signal);
+        // Somebody may have been lost meanwhile, and could not hold the key for what it has not approved.
+        if (!own.isApproved) continue;
         using _gate = mode === 'alone' ? await this.#alone(own, gate) : await gate.start(signal);
         using _slot = await this.#slot(signal);
-        // Somebody may have been lost meanwhile, and have to approve once more.
+        // Here, too, somebody may have been lost.
         if (own.isApproved) return await this.#begin(own, mode);
         this.#letGo(own);
       }
@@ -310,7 +312,6 @@ export class Asker {
   /** Has all who take part hold the key, and waits until nothing runs on it here. */
   async #alone(own: OwnRequest, gate: Gate): Promise<Disposable> {
     const { id } = own.request;
-    await gate.free(own.over.signal);
     own.turn += 1;
     return await this.#during(own, 'holding', async (signal) => {
       await gate.hold(id, signal);

@@ -1,19 +1,12 @@
 // Daemons in memory: signatures, refreshes and new keys that one asks for and the others approve; refused, given up,
 // and cut off at any time. Every signature is verified by OpenSSL, and the audit logs must agree.
 import assert from 'node:assert/strict';
-import { createHash, createPublicKey, verify } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { createHash } from 'node:crypto';
 import { after, describe, test } from 'node:test';
-import { parsePolicy } from '#src/access/policy.js';
-import { AUDIT_FILE } from '#src/audit/log.js';
-import { verifyLogs } from '#src/audit/verify.js';
 import { fromHex, randomBytes, toHex } from '#src/core/bytes.js';
-import { MpcError, type PartyName } from '#src/core/errors.js';
-import { curveByName } from '#src/curve/curve.js';
-import { publicKeyPem } from '#src/curve/ecdsa.js';
+import { MpcError } from '#src/core/errors.js';
 import type { PeerRequestState } from '#src/daemon/answerer.js';
-import type { ApprovalRequest, Decision } from '#src/daemon/approval-request.js';
+import type { ApprovalRequest } from '#src/daemon/approval-request.js';
 import {
   encodeLetter,
   type LetterBody,
@@ -21,86 +14,24 @@ import {
   requestId,
   type Subject,
 } from '#src/daemon/letters.js';
-import type { Outcome } from '#src/daemon/perform.js';
-import type { Sharing } from '#src/protocol/key-share.js';
-import { Daemons } from '../support/daemons.js';
-import { valuesOf } from '../support/memory-network.js';
-import { Homes } from '../support/stores.js';
+import {
+  ask,
+  assertAgreement,
+  assertSigned,
+  DaemonsWithKey,
+  failure,
+  nobody,
+  recordsOf,
+  settled,
+  undecided,
+} from '../support/daemons.js';
 
-const PARTIES = ['alice', 'bob', 'charlie'];
-const curve = curveByName('P-256');
-const policy = parsePolicy({ threshold: 2, of: PARTIES }, PARTIES);
-
-const started: Daemons[] = [];
-after(() => {
-  for (const daemons of started) daemons.dispose();
-});
-
-/** With a key that all have. */
-const template = new Homes(PARTIES, { curve, policy, by: 'ot' });
-const generated = template.command(({ keys, work }) => keys.generate(work, 'keygen'));
-after(() => template.dispose());
-
-async function newDaemons(): Promise<{ daemons: Daemons; sharing: Sharing }> {
-  const [sharing] = valuesOf(await generated);
-  const daemons = new Daemons(template.copy());
-  started.push(daemons);
-  return { daemons, sharing: sharing! };
-}
-
-const nobody = (signal = new AbortController().signal) => ({ emit: () => {}, signal });
-
-/** Never decides. */
-const untilAborted = (signal: AbortSignal): Promise<Decision> =>
-  new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
-
-function ask(
-  daemons: Daemons,
-  asker: PartyName,
-  { keyId }: Sharing,
-  { message = randomBytes(20), quorum = ['alice', 'bob'], signal = new AbortController().signal } = {},
-): Promise<Outcome & { message: Uint8Array }> {
-  const content = { operation: 'sign', nonce: randomBytes(16), key: keyId, message } as const;
-  return daemons
-    .at(asker)
-    .daemon.ask({ ...content, quorum, receivers: [asker] }, nobody(signal))
-    .then((outcome) => ({ ...outcome, message }));
-}
-
-function assertSigned(
-  { publicKey }: Sharing,
-  { message, signature }: { message: Uint8Array; signature?: Uint8Array },
-): void {
-  assert.ok(verify('sha256', message, createPublicKey(publicKeyPem(curve, publicKey)), signature!));
-}
-
-/** What the audit logs of the daemons say, once all are at rest, is sound, and they agree. */
-async function assertAgreement(daemons: Daemons): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, 50));
-  const verdict = await verifyLogs(
-    PARTIES.map((self) => join(daemons.homes.folderOf(self), AUDIT_FILE)).filter(existsSync),
-  );
-  assert.deepEqual(verdict.faults, []);
-}
-
-/** The `signing` records of a party's log. */
-const linesOf = (daemons: Daemons, self: PartyName): string[] =>
-  readFileSync(join(daemons.homes.folderOf(self), AUDIT_FILE), 'utf8')
-    .trim()
-    .split('\n');
-
-const signingsOf = (daemons: Daemons, self: PartyName): string[] =>
-  linesOf(daemons, self).filter((line) => line.includes('"event":"signing"'));
-
-const failure = (result: Promise<unknown>): Promise<MpcError> =>
-  result.then(
-    () => assert.fail('it was done'),
-    (error: MpcError) => error,
-  );
+const shared = new DaemonsWithKey(['alice', 'bob', 'charlie'], 2);
+after(() => shared[Symbol.dispose]());
 
 describe('signatures', () => {
   test('one after the other, and many at once of several askers', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.startAll();
     assertSigned(sharing, await ask(daemons, 'alice', sharing));
     assertSigned(sharing, await ask(daemons, 'bob', sharing));
@@ -118,7 +49,7 @@ describe('signatures', () => {
   });
 
   test('with presignatures made ahead, which are made again', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.startAll({ presignatures: 2 });
     assertSigned(sharing, await ask(daemons, 'alice', sharing));
     const { tools } = daemons.at('alice');
@@ -136,7 +67,7 @@ describe('signatures', () => {
   });
 
   test('a peer that rejects is named, with its reason', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.start('alice');
     await daemons.start('bob', {
       approval: async () => ({ decision: 'rejected', by: 'user', reason: 'not on a Sunday' }),
@@ -149,7 +80,7 @@ describe('signatures', () => {
   });
 
   test('the approver sees the whole message, who asks, and the key', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     const seen: ApprovalRequest[] = [];
     await daemons.start('alice');
     await daemons.start('bob', {
@@ -173,7 +104,7 @@ describe('signatures', () => {
   });
 
   test('a peer that comes later is asked then', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.start('alice');
     const asked = ask(daemons, 'alice', sharing);
     await daemons.start('bob');
@@ -181,7 +112,7 @@ describe('signatures', () => {
   });
 
   test('a peer that restarts before it has answered is asked again', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.start('alice');
     let requested = () => {};
     const arrived = new Promise<void>((resolve) => {
@@ -202,7 +133,7 @@ describe('signatures', () => {
   });
 
   test('a peer that is lost several times in a row costs no more than one attempt', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.startAll();
     const { running } = daemons.at('bob').tools;
     const asked = ask(daemons, 'alice', sharing);
@@ -218,9 +149,9 @@ describe('signatures', () => {
   });
 
   test('an asker that is gone takes its request with it', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.start('alice');
-    const { daemon } = await daemons.start('bob', { approval: (_request, signal) => untilAborted(signal) });
+    const { daemon } = await daemons.start('bob', { approval: undecided });
     const asked = failure(ask(daemons, 'alice', sharing));
     while (daemon.answerer.list().length === 0) await new Promise(setImmediate);
     daemons.kill('alice');
@@ -231,9 +162,9 @@ describe('signatures', () => {
   });
 
   test('a caller that gives up takes its request with it', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.start('alice');
-    const { daemon } = await daemons.start('bob', { approval: (_request, signal) => untilAborted(signal) });
+    const { daemon } = await daemons.start('bob', { approval: undecided });
     const caller = new AbortController();
     const asked = failure(ask(daemons, 'alice', sharing, { signal: caller.signal }));
     while (daemon.answerer.list().length === 0) await new Promise(setImmediate);
@@ -244,9 +175,9 @@ describe('signatures', () => {
   });
 
   test('a request that nobody approves ends when its time is over', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.start('alice', { requestTimeoutMillis: 50 });
-    await daemons.start('bob', { approval: (_request, signal) => untilAborted(signal) });
+    await daemons.start('bob', { approval: undecided });
     const error = await failure(ask(daemons, 'alice', sharing));
     assert.equal(error.code, 'TIMEOUT');
     assert.match(error.message, /bob did not approve it/);
@@ -258,7 +189,7 @@ describe('presignatures', () => {
   const quorum = ['alice', 'bob'];
 
   async function filled() {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.startAll({ presignatures: 2 });
     await ask(daemons, 'alice', sharing);
     const { presignatures } = daemons.at('alice').tools;
@@ -297,10 +228,10 @@ describe('presignatures', () => {
 describe('a peer that does not keep to the rules', () => {
   /** bob approves nothing; alice, who is honest elsewhere, has asked him. */
   async function waiting() {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     const alice = await daemons.start('alice');
     await daemons.start('charlie');
-    const bob = await daemons.start('bob', { approval: (_request, signal) => untilAborted(signal) });
+    const bob = await daemons.start('bob', { approval: undecided });
     const caller = new AbortController();
     const asked = failure(ask(daemons, 'alice', sharing, { signal: caller.signal }));
     while (bob.daemon.answerer.list().length === 0) await new Promise(setImmediate);
@@ -317,7 +248,6 @@ describe('a peer that does not keep to the rules', () => {
     };
   }
   const gone = () => new MpcError('INTERRUPTED', 'interrupted');
-  const settled = () => new Promise((resolve) => setTimeout(resolve, 100));
 
   test('begins nothing that was not approved', async () => {
     const { daemons, alice, bob, id, asked, end } = await waiting();
@@ -357,7 +287,7 @@ describe('a peer that does not keep to the rules', () => {
   });
 
   test('has no request signed a second time, not even by a daemon that has restarted', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.startAll();
     const asked: RequestContent[] = [];
     await daemons.restart('bob', {
@@ -380,13 +310,13 @@ describe('a peer that does not keep to the rules', () => {
       await settled();
     }
     assert.deepEqual(daemons.at('bob').faults, []);
-    const records = signingsOf(daemons, 'bob');
+    const records = recordsOf(daemons, 'bob', 'signing');
     assert.equal(records.length, 1);
     await assertAgreement(daemons);
   });
 
   test('has presignatures made for keys, quorums and numbers that it may ask for, and no others', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.startAll();
     const { tools: charlie } = daemons.at('charlie');
     const id = randomBytes(32);
@@ -408,7 +338,7 @@ describe('a peer that does not keep to the rules', () => {
 describe('a request that its asker ends early', () => {
   /** What alice, of whom there is no more than this, says to bob, who approves all. */
   async function approving() {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     const { daemon, tools, faults } = await daemons.start('bob');
     const content: RequestContent = {
       ...{ operation: 'sign', nonce: randomBytes(16), key: sharing.keyId, message: randomBytes(20) },
@@ -428,7 +358,7 @@ describe('a request that its asker ends early', () => {
         while (daemon.answerer.list().length > 0) await new Promise(setImmediate);
         await assertAgreement(daemons);
         assert.deepEqual([daemon.answerer.list(), tools.running.list(), faults], [[], [], []]);
-        assert.match(linesOf(daemons, 'bob').at(-1)!, /"event":"failed"/);
+        assert.match(recordsOf(daemons, 'bob').at(-1)!, /"event":"failed"/);
       },
     };
   }
@@ -466,7 +396,7 @@ describe('a request that its asker ends early', () => {
 
 describe('operations that run alone', () => {
   test('a refresh waits for signatures, blocks new ones, and takes the presignatures with it', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.startAll({ presignatures: 1 });
     assertSigned(sharing, await ask(daemons, 'alice', sharing));
     const before = Array.from({ length: 4 }, () => ask(daemons, 'alice', sharing));
@@ -482,7 +412,7 @@ describe('operations that run alone', () => {
   });
 
   test('two refreshes of one key at once come one after the other', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     await daemons.startAll();
     const content = () => ({ operation: 'refresh', nonce: randomBytes(16), key: sharing.keyId }) as const;
     const both = ['alice', 'bob'].map((self) => daemons.at(self).daemon.ask(content(), nobody()));
@@ -492,7 +422,7 @@ describe('operations that run alone', () => {
   });
 
   test('a key is made', async () => {
-    const { daemons } = await newDaemons();
+    const { daemons } = await shared.make();
     await daemons.startAll();
     const { sharing } = await daemons
       .at('bob')
@@ -502,7 +432,7 @@ describe('operations that run alone', () => {
   });
 
   test('a set-up that has to be made is made alone, and once', async () => {
-    const { daemons, sharing } = await newDaemons();
+    const { daemons, sharing } = await shared.make();
     // As after a recovery: bob has no set-up any more.
     const store = await daemons.homes.open('bob');
     for (const { sharing: each, setups } of store.key(sharing.keyId)!.sharings)

@@ -1,19 +1,31 @@
 /** Daemons in memory: parties with key stores and audit logs on disk, over a network in memory. */
-import { AuditLog } from '#src/audit/log.js';
+import assert from 'node:assert/strict';
+import { createPublicKey, verify } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { parsePolicy } from '#src/access/policy.js';
+import { AUDIT_FILE, AuditLog } from '#src/audit/log.js';
+import { verifyLogs } from '#src/audit/verify.js';
+import { randomBytes } from '#src/core/bytes.js';
 import { MpcError, type PartyName } from '#src/core/errors.js';
+import { curveByName } from '#src/curve/curve.js';
+import { publicKeyPem } from '#src/curve/ecdsa.js';
 import type { Approval } from '#src/daemon/approval-request.js';
+import type { Caller } from '#src/daemon/asker.js';
 import { Daemon } from '#src/daemon/daemon.js';
 import { Gates } from '#src/daemon/gates.js';
-import { encodeLetter } from '#src/daemon/letters.js';
+import { encodeLetter, type RequestContent, type SignContent } from '#src/daemon/letters.js';
+import type { Outcome } from '#src/daemon/perform.js';
 import { Presignatures } from '#src/daemon/presignatures.js';
 import { RunningOperations } from '#src/daemon/running.js';
 import type { Tools } from '#src/daemon/tools.js';
 import type { Keystore } from '#src/keystore/keystore.js';
 import type { PartyEvent } from '#src/party/events.js';
 import { StoredKeys } from '#src/party/stored-keys.js';
+import type { Sharing } from '#src/protocol/key-share.js';
 import type { TransportLogger } from '#src/transport/log.js';
-import { type Intercept, MemoryCluster, testParty } from './memory-network.js';
-import type { Homes } from './stores.js';
+import { type Intercept, MemoryCluster, testParty, valuesOf } from './memory-network.js';
+import { Homes } from './stores.js';
 
 export interface TestDaemon {
   readonly self: PartyName;
@@ -38,6 +50,10 @@ export interface DaemonSettings {
 const silent: TransportLogger = { debug() {}, info() {}, warn() {}, error() {} };
 
 export const always: Approval = async () => ({ decision: 'approved', by: 'rule' });
+
+/** Leaves every request undecided, until nobody waits for it any more. */
+export const undecided: Approval = (_request, signal) =>
+  new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
 
 export class Daemons {
   readonly homes: Homes;
@@ -153,3 +169,104 @@ export class Daemons {
     this.homes.dispose();
   }
 }
+
+/** As many sets of daemons as a test file wants, each with copies of the shares of one key. */
+export class DaemonsWithKey implements Disposable {
+  readonly #homes: Homes;
+  readonly #generated: Promise<Sharing>;
+  readonly #made: Daemons[] = [];
+
+  /** Any `threshold` of `parties` can sign. */
+  constructor(parties: readonly PartyName[], threshold: number) {
+    const policy = parsePolicy({ threshold, of: [...parties] }, parties);
+    this.#homes = new Homes(parties, { curve, policy, by: 'ot' });
+    this.#generated = this.#homes
+      .command(({ keys, work }) => keys.generate(work, 'keygen'))
+      .then((outcomes) => valuesOf(outcomes)[0]!);
+  }
+
+  async make(intercept?: Intercept): Promise<{ readonly daemons: Daemons; readonly sharing: Sharing }> {
+    const sharing = await this.#generated;
+    const daemons = new Daemons(this.#homes.copy(), intercept);
+    this.#made.push(daemons);
+    return { daemons, sharing };
+  }
+
+  [Symbol.dispose](): void {
+    for (const daemons of this.#made) daemons.dispose();
+    this.#homes.dispose();
+  }
+}
+
+const curve = curveByName('P-256');
+
+/** A caller who hears of nothing. */
+export const nobody = (signal: AbortSignal = new AbortController().signal): Caller => ({
+  emit: () => {},
+  signal,
+});
+
+/** That alice and bob sign something, for alice, unless it says otherwise. */
+export const signContent = ({ keyId }: Sharing, more: Partial<SignContent> = {}): SignContent => ({
+  ...{ operation: 'sign', nonce: randomBytes(16), key: keyId, message: randomBytes(20) },
+  ...{ quorum: ['alice', 'bob'], receivers: ['alice'], ...more },
+});
+
+export const refreshContent = ({ keyId }: Sharing): RequestContent => ({
+  ...{ operation: 'refresh', nonce: randomBytes(16), key: keyId },
+});
+
+export interface AskOptions {
+  readonly message?: Uint8Array;
+  readonly quorum?: string[];
+  readonly signal?: AbortSignal;
+}
+
+/** `asker` asks for a signature, by alice and bob unless it says otherwise, and receives it. */
+export function ask(
+  daemons: Daemons,
+  asker: PartyName,
+  sharing: Sharing,
+  { message = randomBytes(20), quorum = ['alice', 'bob'], signal }: AskOptions = {},
+): Promise<Outcome & { message: Uint8Array }> {
+  return daemons
+    .at(asker)
+    .daemon.ask(signContent(sharing, { message, quorum, receivers: [asker] }), nobody(signal))
+    .then((outcome) => ({ ...outcome, message }));
+}
+
+export function assertSigned(
+  { publicKey }: Sharing,
+  { message, signature }: { message: Uint8Array; signature?: Uint8Array },
+): void {
+  assert.ok(verify('sha256', message, createPublicKey(publicKeyPem(curve, publicKey)), signature!));
+}
+
+/** What the audit logs of the daemons say, once all are at rest, is sound, and they agree. */
+export async function assertAgreement({ homes }: Daemons): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const logs = homes.parties.map((self) => join(homes.folderOf(self), AUDIT_FILE));
+  const verdict = await verifyLogs(logs.filter(existsSync));
+  assert.deepEqual(verdict.faults, []);
+}
+
+/** The records in a party's log, or those of one kind. */
+export function recordsOf({ homes }: Daemons, self: PartyName, event?: string): string[] {
+  const log = readFileSync(join(homes.folderOf(self), AUDIT_FILE), 'utf8');
+  const lines = log.split('\n').slice(0, -1);
+  return event === undefined ? lines : lines.filter((line) => line.includes(`"event":"${event}"`));
+}
+
+export const failure = (result: Promise<unknown>): Promise<MpcError> =>
+  result.then(
+    () => assert.fail('it was done'),
+    (error: MpcError) => error,
+  );
+
+/** Waits, for as long as it takes, until it is so. */
+export async function until(isTrue: () => boolean): Promise<void> {
+  while (!isTrue()) await new Promise((resolve) => setTimeout(resolve, 2));
+}
+
+/** Waits until all that letters have set off, other than operations, is over. */
+export const settled = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 100));

@@ -1,0 +1,256 @@
+// Letters that no honest daemon would send, or not at that time: they end no daemon, have nothing done twice, take
+// no key from the others for good, and fill no log.
+import assert from 'node:assert/strict';
+import { after, describe, test } from 'node:test';
+import { fromHex, randomBytes } from '#src/core/bytes.js';
+import type { PartyName } from '#src/core/errors.js';
+import {
+  encodeLetter,
+  type LetterBody,
+  type RequestContent,
+  requestId,
+  type Subject,
+} from '#src/daemon/letters.js';
+import { printId } from '#src/protocol/key-share.js';
+import {
+  always,
+  ask,
+  assertAgreement,
+  assertSigned,
+  DaemonsWithKey,
+  nobody,
+  recordsOf,
+  refreshContent,
+  settled,
+  signContent,
+  type TestDaemon,
+  undecided,
+  until,
+} from '../support/daemons.js';
+
+const shared = new DaemonsWithKey(['alice', 'bob', 'charlie'], 2);
+after(() => shared[Symbol.dispose]());
+
+const never = new AbortController().signal;
+
+/** Lets everything happen that waits for no timer. */
+async function ticks(): Promise<void> {
+  for (let i = 0; i < 20; i += 1) await new Promise(setImmediate);
+}
+
+const idOf = (from: PartyName, content: RequestContent): Uint8Array => fromHex(requestId(from, content))!;
+
+/** A letter of `from` arrives. */
+function receive<S extends Subject>(
+  { daemon }: TestDaemon,
+  from: PartyName,
+  subject: S,
+  body: LetterBody<S>,
+) {
+  daemon.receive(from, subject, encodeLetter(subject, body));
+}
+
+/** All daemons; at bob's, alice has asked for `content` and been told that he takes part. */
+async function approved(
+  contentOf = signContent as (...of: Parameters<typeof signContent>) => RequestContent,
+) {
+  const { daemons, sharing } = await shared.make();
+  await daemons.startAll();
+  const bob = daemons.at('bob');
+  const content = contentOf(sharing);
+  const id = idOf('alice', content);
+  receive(bob, 'alice', 'request', { content });
+  await ticks();
+  assert.equal(bob.daemon.answerer.list()[0]?.isApproved, true);
+  const begin = (attempt: number, alone = false) =>
+    receive(bob, 'alice', 'begin', { id, attempt, alone, presignature: null });
+  return { daemons, sharing, bob, content, id, begin };
+}
+
+/** Nothing is left of it, and the daemon goes on. */
+async function assertOver({ daemon, tools, faults, audit }: TestDaemon): Promise<void> {
+  await ticks();
+  assert.deepEqual(tools.running.list(), []);
+  assert.deepEqual(daemon.answerer.list(), []);
+  assert.equal(audit.unfinished().size, 0);
+  assert.deepEqual(faults, []);
+}
+
+describe('requests', () => {
+  test('whose quorum names a party twice are no requests', async () => {
+    const { daemons, sharing } = await shared.make();
+    const bob = await daemons.start('bob');
+    const { n } = bob.tools.audit.head;
+    // As those letters are encoded; encodeLetter makes none that nobody can read.
+    const encoded = encodeLetter('request', { content: signContent(sharing) });
+    const quorum = Buffer.from('\x82ealicecbob', 'latin1');
+    const at = Buffer.from(encoded).indexOf(quorum);
+    assert.ok(at > 0);
+    const twice = Buffer.from('\x82ealiceealice', 'latin1');
+    const parts = [encoded.subarray(0, at), twice, encoded.subarray(at + quorum.length)];
+    bob.daemon.receive('alice', 'request', Buffer.concat(parts));
+    await assertOver(bob);
+    assert.equal(bob.tools.audit.head.n, n);
+  });
+
+  test('that have been signed are refused, and leave no trace', async () => {
+    const { daemons, sharing } = await shared.make();
+    await daemons.startAll();
+    const content = signContent(sharing);
+    await daemons.at('alice').daemon.ask(content, nobody());
+    const bob = daemons.at('bob');
+    await until(() => bob.daemon.answerer.list().length === 0);
+    const { n } = bob.tools.audit.head;
+    for (let again = 0; again < 3; again += 1) receive(bob, 'alice', 'request', { content });
+    await assertOver(bob);
+    assert.equal(bob.tools.audit.head.n, n);
+    await assertAgreement(daemons);
+  });
+
+  test('in a flood are refused before they fill the log', async () => {
+    const { daemons, sharing } = await shared.make();
+    await daemons.startAll();
+    const bob = daemons.at('bob');
+    const { n } = bob.tools.audit.head;
+    for (let i = 0; i < 2000; i += 1)
+      receive(bob, 'alice', 'request', { content: signContent(sharing, { key: randomBytes(16) }) });
+    await ticks();
+    const records = bob.tools.audit.head.n - n;
+    assert.ok(records < 2 * 300, `${records} records`);
+    // Whoever else asks is heard.
+    assertSigned(sharing, await ask(daemons, 'charlie', sharing, { quorum: ['bob', 'charlie'] }));
+    assert.deepEqual(bob.faults, []);
+  });
+
+  test('that come back while this daemon stops are not taken up', async () => {
+    const { bob, content, id, begin, daemons } = await approved();
+    begin(1);
+    await ticks();
+    assert.equal(bob.tools.running.list().length, 1);
+    const { n } = bob.tools.audit.head;
+    receive(bob, 'alice', 'end', { id, done: false, code: 'INTERRUPTED', reason: '' });
+    receive(bob, 'alice', 'request', { content });
+    bob.daemon.stop();
+    await bob.daemon.settled(AbortSignal.timeout(60_000));
+    await assertOver(bob);
+    assert.equal(bob.tools.audit.head.n, n + 1);
+    assert.equal(recordsOf(daemons, 'bob', 'failed').length, 1);
+  });
+});
+
+describe('a request that was approved', () => {
+  test('is not begun once more after its asker has ended it as done', async () => {
+    const { bob, id, begin, daemons } = await approved();
+    begin(1);
+    await ticks();
+    receive(bob, 'alice', 'end', { id, done: true, code: '', reason: '' });
+    assert.equal(bob.tools.running.list().length, 1);
+    begin(2);
+    await assertOver(bob);
+    begin(3);
+    await assertOver(bob);
+    assert.equal(recordsOf(daemons, 'bob', 'failed').length, 1);
+    await assertAgreement(daemons);
+  });
+
+  test('is not begun once more when its time is over', async ({ mock }) => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const { bob, id, begin, sharing } = await approved();
+    receive(bob, 'alice', 'hold', { id, turn: 1, on: true });
+    begin(1, true);
+    await ticks();
+    mock.timers.tick(60_000);
+    await ticks();
+    assert.equal(bob.tools.running.list().length, 1);
+    begin(2);
+    await assertOver(bob);
+    (await bob.tools.gates.of(printId(sharing.keyId)).start(never))[Symbol.dispose]();
+  });
+
+  test('has its key held for three minutes at most, also when it runs meanwhile', async ({ mock }) => {
+    mock.timers.enable({ apis: ['setTimeout'] });
+    const { daemons, sharing } = await shared.make();
+    const bob = await daemons.start('bob', { requestTimeoutMillis: 3_600_000 });
+    const content = signContent(sharing);
+    const id = idOf('alice', content);
+    receive(bob, 'alice', 'request', { content });
+    await ticks();
+    receive(bob, 'alice', 'hold', { id, turn: 1, on: true });
+    await ticks();
+    receive(bob, 'alice', 'begin', { id, attempt: 1, alone: true, presignature: null });
+    await ticks();
+    receive(bob, 'alice', 'begin', { id, attempt: 2, alone: false, presignature: null });
+    await ticks();
+    let isFree = false;
+    const own = bob.tools.gates
+      .of(printId(sharing.keyId))
+      .start(never)
+      .then((gate) => {
+        isFree = true;
+        gate[Symbol.dispose]();
+      });
+    mock.timers.tick(179_999);
+    await ticks();
+    assert.equal(isFree, false);
+    mock.timers.tick(1);
+    await ticks();
+    assert.equal(isFree, true);
+    await own;
+  });
+
+  test('for a refresh is not begun beside other operations', async () => {
+    const { bob, begin } = await approved(refreshContent);
+    begin(1);
+    await ticks();
+    assert.deepEqual(bob.tools.running.list(), []);
+    assert.deepEqual(bob.faults, []);
+  });
+});
+
+test('presignatures made under the id of a request do not stand in its way', async () => {
+  const { daemons, sharing } = await shared.make();
+  await daemons.start('alice');
+  let approve = () => {};
+  const bob = await daemons.start('bob', {
+    approval: async (...request) => {
+      await new Promise<void>((resolve) => {
+        approve = resolve;
+      });
+      return always(...request);
+    },
+  });
+  const content = signContent(sharing);
+  const id = idOf('alice', content);
+  const asked = daemons.at('alice').daemon.ask(content, nobody());
+  await until(() => bob.daemon.answerer.list().length === 1);
+  const quorum = ['alice', 'bob'];
+  bob.tools.post('alice', 'presign', { id, key: sharing.keyId, quorum, count: 1 });
+  const made = await bob.tools.during(
+    { curve: sharing.curve, policy: sharing.policy },
+    never,
+    (resources) => {
+      const work = { resources: { ...resources, progress: () => {} }, tell: () => {} };
+      const name = `presign ${requestId('alice', content)}`;
+      return bob.tools.keys.presign(work, name, sharing.keyId, quorum, 1, { shared: true });
+    },
+  );
+  for (const each of made) each[Symbol.dispose]();
+  approve();
+  assertSigned(sharing, { ...(await asked), message: content.message });
+  assert.deepEqual([...daemons.at('alice').faults, ...bob.faults], []);
+});
+
+test('a peer that has many requests wait has no more of them taken up', async () => {
+  const { daemons, sharing } = await shared.make();
+  const bob = await daemons.start('bob', { approval: undecided });
+  for (let i = 0; i < 50; i += 1)
+    receive(bob, 'alice', 'request', { content: signContent(sharing, { message: randomBytes(512 * 1024) }) });
+  await settled();
+  assert.equal(bob.daemon.answerer.list().length, 33);
+  receive(bob, 'charlie', 'request', {
+    content: signContent(sharing, { quorum: ['bob', 'charlie'], receivers: ['charlie'] }),
+  });
+  await settled();
+  assert.equal(bob.daemon.answerer.list().length, 34);
+  assert.deepEqual(bob.faults, []);
+});
