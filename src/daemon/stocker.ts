@@ -55,7 +55,10 @@ export class Stocker implements Disposable {
   /** Fills the emptiest stock that can be filled just now; called whenever there may be one. */
   look(): void {
     const { settings, presignatures, isUp, self } = this.#tools;
-    if (this.#filling !== undefined || this.#over.signal.aborted) return;
+    if (this.#over.signal.aborted) return;
+    // First of all, since filling a stock may wait for peers: what a refresh has erased must not stay in memory.
+    this.#giveUpUseless();
+    if (this.#filling !== undefined) return;
     presignatures.forget(UNUSED_MILLIS);
     const canBeFilled = (stock: Stock): boolean =>
       presignatures.level(stock) < settings.presignatures &&
@@ -135,19 +138,23 @@ export class Stocker implements Disposable {
     this.look();
   }
 
-  /** Where nothing else is to be done, makes ahead what the next multiplications will need. */
-  async #workAhead(): Promise<void> {
+  /** Wipes what was made ahead for set-ups that are gone from the store, or for stocks that nobody wants. */
+  #giveUpUseless(): void {
     const stocks = this.#stocks();
     for (const [name, ahead] of this.#ahead) {
       if (ahead.isOfUse() && stocks.has(name)) continue;
       this.#ahead.delete(name);
       ahead[Symbol.dispose]();
     }
+  }
+
+  /** Where nothing else is to be done, makes ahead what the next multiplications will need. */
+  async #workAhead(): Promise<void> {
     const { running, settings } = this.#tools;
     if (this.#isPreparing || running.list().length > 0) return;
     this.#isPreparing = true;
     try {
-      for (const stock of stocks.values()) await this.#prepare(stock, settings.presignatures);
+      for (const stock of this.#stocks().values()) await this.#prepare(stock, settings.presignatures);
     } catch (error) {
       if (!this.#over.signal.aborted) this.#report(asMpcError(error));
     } finally {
