@@ -12,6 +12,7 @@ import {
   type Subject,
 } from '#src/daemon/letters.js';
 import { printId } from '#src/protocol/key-share.js';
+import { Presignature } from '#src/protocol/presign.js';
 import {
   always,
   ask,
@@ -238,6 +239,34 @@ test('presignatures made under the id of a request do not stand in its way', asy
   approve();
   assertSigned(sharing, { ...(await asked), message: content.message });
   assert.deepEqual([...daemons.at('alice').faults, ...bob.faults], []);
+});
+
+// What was approved for one key, or with some parties, must not be signed with another key, or others.
+test('a presignature of another key or quorum than the approved one is refused, and used up', async (context) => {
+  const quorum = ['alice', 'bob'];
+  const elsewhere = [
+    { keyId: randomBytes(16), quorum },
+    { keyId: undefined, quorum: ['bob', 'charlie'] },
+    { keyId: undefined, quorum: ['alice', 'bob', 'charlie'] },
+  ];
+  for (const { keyId, quorum } of elsewhere) {
+    const { daemons, sharing, bob, id } = await approved();
+    const { curve, shid } = sharing;
+    const sid = randomBytes(32);
+    const binding = { keyId: keyId ?? sharing.keyId, shid, quorum, sid };
+    const held = new Presignature(curve, binding, curve.G, { phi: 1n, u: 2n, v: 3n });
+    bob.tools.presignatures.hold('alice', [held]);
+    const { mock: posted } = context.mock.method(bob.tools, 'post');
+    receive(bob, 'alice', 'begin', { id, attempt: 1, alone: false, presignature: sid });
+    await until(() => posted.callCount() > 0);
+    const [to, subject, body] = posted.calls[0]!.arguments;
+    assert.deepEqual([to, subject], ['alice', 'failed']);
+    assert.match((body as LetterBody<'failed'>).reason, /^the presignature is of another key or quorum$/);
+    assert.throws(() => held.reserve(), { code: 'BUG' });
+    assert.equal(bob.tools.presignatures.heldFor('alice'), 0);
+    assert.deepEqual(recordsOf(daemons, 'bob', 'signing'), []);
+    assert.deepEqual(bob.faults, []);
+  }
 });
 
 test('a peer that has many requests wait has no more of them taken up', async () => {
