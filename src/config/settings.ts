@@ -36,6 +36,14 @@ export interface MonitorAddress {
   readonly address: string;
 }
 
+/** Where backups go. */
+export interface BackupPlace {
+  /** The public recovery key, PEM. */
+  readonly to: string;
+  /** A folder, which exists. */
+  readonly folder: string;
+}
+
 /** A settings file, read and checked; paths are absolute. */
 export interface Settings {
   /** The file, when there is one. */
@@ -45,6 +53,8 @@ export interface Settings {
   readonly requestTimeoutMillis: number;
   /** How many presignatures are kept ready for each key and quorum. */
   readonly presignatures: number;
+  /** Where each refreshed share is backed up before it is stored; nowhere unless it is said. */
+  readonly backup?: BackupPlace;
   readonly monitor?: MonitorAddress;
   /** The control socket. */
   readonly control: string;
@@ -112,6 +122,8 @@ const commandSchema = z.strictObject({
   timeout: durationField.default(30_000),
 });
 
+const backupSchema = z.strictObject({ to: systemText.min(1), folder: systemText.min(1) });
+
 const shape = {
   requestTimeout: durationField.default(24 * 3_600_000),
   presignatures: z
@@ -121,6 +133,7 @@ const shape = {
       rule('is not possible', `use a whole number from 0 to ${MAX_PRESIGNATURES}`),
     )
     .default(4),
+  backup: backupSchema.optional(),
   monitor: monitorField.optional(),
   control: systemText.min(1).optional(),
   stopTimeout: durationField.default(20_000),
@@ -129,7 +142,10 @@ const ruledSchema = z.strictObject({ approval: ruleField.default({ by: 'user' })
 const commandedSchema = z.strictObject({ approval: commandSchema, ...shape });
 
 const words: FileWords = {
-  fieldsAt: (path) => Object.keys((path.length === 0 ? ruledSchema : commandSchema).shape),
+  fieldsAt: ([first]) =>
+    Object.keys(
+      (first === undefined ? ruledSchema : first === 'backup' ? backupSchema : commandSchema).shape,
+    ),
   size: (field) => ({ what: `${field} is empty`, hint: 'name one' }),
   documentation: 'the part on settings.json in README.md',
 };
@@ -168,10 +184,18 @@ function settingsOf(json: unknown, { path, control }: { path: string; control: s
     approval,
     requestTimeoutMillis: file.requestTimeout,
     presignatures: file.presignatures,
+    ...(file.backup !== undefined && { backup: backupPlaceOf(file.backup, folder) }),
     ...(file.monitor !== undefined && { monitor: file.monitor }),
     control: file.control === undefined ? control : resolve(folder, file.control),
     stopTimeoutMillis: file.stopTimeout,
   };
+}
+
+/** Whoever could change the recovery key would get the shares. */
+function backupPlaceOf({ to, folder }: BackupPlace, base: string): BackupPlace {
+  const place = { to: resolve(base, to), folder: resolve(base, folder) };
+  checkUnalterable(place.to);
+  return place;
 }
 
 const commandOf = (

@@ -415,7 +415,8 @@ const unknown = (peer: PartyName): MpcError =>
 function failure(peer: PartyName, code: string, reason: string): MpcError {
   const what = `${peer} could not take part: ${printable(reason, MAX_REASON)}`;
   if (code === 'BUSY') return new BusyError(what);
-  return new MpcError(code === 'NOT_ALONE' ? code : 'PEER_ABORTED', what, { culprits: [peer] });
+  const isKnown = code === 'NOT_ALONE' || code === 'PEER_LEFT';
+  return new MpcError(isKnown ? code : 'PEER_ABORTED', what, { culprits: [peer] });
 }
 
 function expired(own: OwnRequest): MpcError {

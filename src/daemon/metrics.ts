@@ -84,6 +84,12 @@ export class Metrics {
           if (expires !== undefined) set(seconds(expires), { name: peer });
       },
     );
+    gauge(
+      'requests_waiting_here',
+      'Requests that wait for a decision of this party',
+      [],
+      ({ waitingHere }, set) => set(waitingHere, {}),
+    );
     gauge('requests_open', 'Requests that have not ended', [], ({ requests }, set) => set(requests, {}));
     gauge('operations_running', 'Operations that run', [], ({ operations }, set) =>
       set(operations.length, {}),

@@ -43,7 +43,7 @@ export async function perform(
   tools: Tools,
   request: Request,
   attempt: Attempt,
-  { signal, emit, released, backUp }: Performing,
+  { signal, emit, released, backUp = tools.backUp }: Performing,
 ): Promise<Outcome> {
   const { record, running, self } = tools;
   const { id, content, key } = request;
@@ -130,7 +130,7 @@ function recordEnd(
 
 /** Tells whoever waits for the operation; the user of this party hears of what its key has become, whoever asked. */
 function tell(tools: Tools, emit: EventSink, event: StoredKeyEvent): void {
-  const { self: party, presignatures } = tools;
+  const { self: party, presignatures, keystore } = tools;
   const everybody: EventSink = (told) => {
     emit(told);
     tools.emit(told);
@@ -142,12 +142,16 @@ function tell(tools: Tools, emit: EventSink, event: StoredKeyEvent): void {
   const { keyId, epoch, curve, publicKey } = event.sharing;
   const facts = { keyId: printId(keyId), epoch };
   const shown = toHex(publicKey.toUncompressed());
+  const stored = keystore.key(keyId)?.sharings ?? [];
+  presignatures.keep(
+    keyId,
+    stored.map(({ sharing }) => sharing.shid),
+  );
   switch (event.kind) {
     case 'settled':
       emit({ event: 'settled', party, ...facts });
       break;
     case 'refreshed':
-      presignatures.dropKey(keyId);
       everybody({ event: 'refreshed', party, epoch, publicKey: shown });
       break;
     case 'key':

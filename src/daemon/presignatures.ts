@@ -3,6 +3,7 @@
  * alone names it when a signature begins, so no two signatures take the same one. The other members of the quorum
  * hold their parts of it for that party.
  */
+import { equalBytes } from '../core/bytes.js';
 import { invariant, type PartyName } from '../core/errors.js';
 import { printId } from '../protocol/key-share.js';
 import type { Presignature } from '../protocol/presign.js';
@@ -115,9 +116,12 @@ export class Presignatures implements Disposable {
     this.#drop((presignature) => presignature.binding.quorum.includes(peer));
   }
 
-  /** Wipes all of a key, whose shares have been renewed. */
-  dropKey(keyId: Uint8Array): void {
-    this.#drop((presignature) => printId(presignature.binding.keyId) === printId(keyId));
+  /** Wipes those of a key that were made with other shares than `kept`: they are gone with theirs. */
+  keep(keyId: Uint8Array, kept: readonly Uint8Array[]): void {
+    this.#drop(
+      ({ binding }) =>
+        equalBytes(binding.keyId, keyId) && !kept.some((shid) => equalBytes(shid, binding.shid)),
+    );
   }
 
   [Symbol.dispose](): void {

@@ -14,6 +14,7 @@ import { type Party, type PartyOptions, withParty } from '../party/party.js';
 import { StoredKeys } from '../party/stored-keys.js';
 import { whenAborted } from '../rounds/abort-signal.js';
 import { approvalOf } from './approval.js';
+import { backUpIn } from './backups.js';
 import { type CommandOptions, obey } from './commands.js';
 import { Daemon } from './daemon.js';
 import { Desk } from './desk.js';
@@ -89,6 +90,7 @@ class Service {
       record: (event) => recordOr(fatal, audit, event),
       keys: new StoredKeys(keystore),
       compute: party.compute,
+      ...(settings.backup && { backUp: backUpIn(settings.backup, self, emit) }),
       gates: new Gates(),
       presignatures: new Presignatures(),
       running: new RunningOperations((operation, millis) => this.#metrics.took(operation, millis)),
@@ -190,12 +192,10 @@ const APPROVAL_NAMES = { user: 'manual', rule: 'auto', command: 'command' } as c
 const SINGLE_COMMAND = 'command';
 
 const isDaemon = (self: PartyName): MpcError =>
+  // Peers are told the message, and no hint.
   new MpcError(
     'DISAGREEMENT',
-    `${self} runs as a daemon, which takes part in requests of other daemons only`,
-    {
-      hint: 'run `ecdsa-mpc serve` here, too, and ask again; or stop that daemon',
-    },
+    `${self} runs as a daemon, which takes part in requests of other daemons only: run serve here, too, or end that one`,
   );
 
 /** Resolves when `wanted` is aborted; rejects with the reason of `forced`. */

@@ -34,7 +34,9 @@ export interface StatusEvent {
   readonly approval: string;
   readonly links: readonly LinkStatus[];
   readonly operations: readonly (Omit<RunningOperation, 'since'> & { readonly since: string })[];
+  /** Requests that have not ended; those that wait for a decision here. */
   readonly requests: number;
+  readonly waitingHere: number;
   readonly keys: readonly KeyDescription[];
   readonly presignatures: readonly (StockLevel & { readonly wanted: number })[];
   /** Last record of the audit log. */
@@ -63,6 +65,7 @@ export function statusOf(sources: StatusSources): StatusEvent {
     links: peers.map((peer) => linkStatus(peer, party.peerFacts(peer), daemon.versionOf(peer))),
     operations: running.list().map((operation) => ({ ...operation, since: operation.since.toISOString() })),
     requests: daemon.asker.list().length + daemon.answerer.list().length,
+    waitingHere: daemon.answerer.list().filter(({ isApproved }) => !isApproved).length,
     keys: keystore.keys().map(describeKey),
     presignatures: presignatures.levels().map((level) => ({ ...level, wanted: settings.presignatures })),
     audit: { n, hash },

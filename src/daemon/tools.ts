@@ -12,6 +12,7 @@ import type { StoredKeys } from '../party/stored-keys.js';
 import type { Compute } from '../rounds/run.js';
 import type { Gates } from './gates.js';
 import type { LetterBody, Subject } from './letters.js';
+import type { BackUp } from './perform.js';
 import type { Presignatures } from './presignatures.js';
 import type { RunningOperations } from './running.js';
 
@@ -39,6 +40,8 @@ export interface Tools {
     signal: AbortSignal,
     act: (resources: Omit<Resources, 'progress'>) => Promise<T>,
   ): Promise<T>;
+  /** Backs up each refreshed share for which the asker has named no place of its own. */
+  readonly backUp?: BackUp;
   /** What the daemon tells its own user. */
   readonly emit: EventSink;
   /** Aborted when the daemon ends, and nothing may go on. */

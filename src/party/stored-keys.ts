@@ -350,7 +350,10 @@ export class StoredKeys {
     const loaded = this.#loaded.get(key) ?? { pairwise: this.#readSetup(work, sharing, id), users: 0 };
     this.#loaded.set(key, loaded);
     loaded.users += 1;
+    let isUser = true;
     const dispose = () => {
+      if (!isUser) return;
+      isUser = false;
       loaded.users -= 1;
       if (loaded.users > 0) return;
       this.#loaded.delete(key);

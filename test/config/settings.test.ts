@@ -104,7 +104,7 @@ test('what is not JSON, or no object, is told of', () => {
   refused(
     { approve: 'auto' },
     'approve is not a known field',
-    /approval, requestTimeout, presignatures, monitor/,
+    /approval, requestTimeout, presignatures, backup, monitor/,
   );
 });
 
@@ -274,4 +274,17 @@ test('what belongs to another user is that user’s to change', { skip: process.
   symlinkSync(file, link);
   lchownSync(link, 12_345, 0);
   assert.throws(() => checkUnalterable(link), refusal(link));
+});
+
+test('a place for backups, relative to the file, whose key nobody else can change', () => {
+  const key = join(folder, 'recovery.pub.pem');
+  writeFileSync(key, 'a key', { mode: 0o644 });
+  const backup = { to: 'recovery.pub.pem', folder: 'backups' };
+  assert.deepEqual(load({ backup }).backup, { to: key, folder: join(folder, 'backups') });
+  chmodSync(key, 0o666);
+  assert.throws(() => load({ backup }), { code: 'FILE', message: /can be changed by other users/ });
+  chmodSync(key, 0o644);
+  refused({ backup: { to: 'recovery.pub.pem' } }, 'backup.folder is missing', /./);
+  refused({ backup: { ...backup, key: 'x' } }, 'backup.key is not a known field', /to, folder/);
+  refused({ backup: 'recovery.pub.pem' }, 'backup is a string and must be an object', /./);
 });

@@ -139,7 +139,9 @@ test('with the shares of a key goes all that was made of them', () => {
   const kept = presignature({ keyId: otherKey });
   presignatures.add(stock, [mine]);
   presignatures.hold('bob', [his, kept]);
-  presignatures.dropKey(fromHex(toHex(keyId))!);
+  presignatures.keep(fromHex(toHex(keyId))!, [mine.binding.shid]);
+  assert.equal(presignatures.level(stock), 1);
+  presignatures.keep(fromHex(toHex(keyId))!, [new Uint8Array(32).fill(9)]);
   assertWiped(mine, his);
   assert.equal(presignatures.takeHeld('bob', kept.binding.sid), kept);
 });

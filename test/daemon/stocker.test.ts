@@ -54,7 +54,7 @@ test('what was made ahead is wiped with its set-up, before a stock is filled aga
   // As a refresh does it: the set-up is erased, and the stock is empty.
   const [setup] = alice.keystore.key(keyId)!.sharings[0]!.setups;
   alice.keystore.eraseSetup(keyId, shid, setup!.id);
-  alice.tools.presignatures.dropKey(keyId);
+  alice.tools.presignatures.keep(keyId, []);
   alice.daemon.linkUp('bob');
   assert.deepEqual(events, ['wiped']);
   assert.equal(kept[0]!.isOfUse(), false);

@@ -6,12 +6,14 @@ import { join } from 'node:path';
 import { parsePolicy } from '#src/access/policy.js';
 import { AUDIT_FILE, AuditLog } from '#src/audit/log.js';
 import { verifyLogs } from '#src/audit/verify.js';
+import type { BackupPlace } from '#src/config/settings.js';
 import { randomBytes } from '#src/core/bytes.js';
 import { MpcError, type PartyName } from '#src/core/errors.js';
 import { curveByName } from '#src/curve/curve.js';
 import { publicKeyPem } from '#src/curve/ecdsa.js';
 import type { Approval } from '#src/daemon/approval-request.js';
 import type { Caller } from '#src/daemon/asker.js';
+import { backUpIn } from '#src/daemon/backups.js';
 import { Daemon } from '#src/daemon/daemon.js';
 import { Gates } from '#src/daemon/gates.js';
 import { encodeLetter, type RequestContent, type SignContent } from '#src/daemon/letters.js';
@@ -45,6 +47,8 @@ export interface DaemonSettings {
   /** Default: none. */
   readonly presignatures?: number;
   readonly requestTimeoutMillis?: number;
+  /** Default: refreshed shares are backed up nowhere. */
+  readonly backup?: BackupPlace;
 }
 
 const silent: TransportLogger = { debug() {}, info() {}, warn() {}, error() {} };
@@ -108,6 +112,7 @@ export class Daemons {
       },
       keys: new StoredKeys(keystore),
       compute: party.compute,
+      ...(settings.backup && { backUp: backUpIn(settings.backup, self, (event) => events.push(event)) }),
       gates: new Gates(),
       presignatures: new Presignatures(),
       running: new RunningOperations(),
