@@ -189,9 +189,13 @@ export class Answerer implements Disposable {
     for (const entry of [...this.#requests.values()]) if (!entry.isRunning) this.#end(entry, reason);
   }
 
-  /** Forgets everything, and records no end of it: that is for the next daemon to do. */
+  /** Forgets everything, and records no end of it: that is for the next daemon to do. Nobody decides any more. */
   [Symbol.dispose](): void {
-    for (const entry of [...this.#requests.values()]) this.#remove(entry);
+    const ended = new MpcError('INTERRUPTED', 'this daemon has ended');
+    for (const entry of [...this.#requests.values()]) {
+      this.#remove(entry);
+      entry.over.abort(ended);
+    }
   }
 
   /** Resolves when no request is left; rejects with the signal's reason. */

@@ -383,6 +383,29 @@ describe('a daemon that stops', () => {
   });
 });
 
+test('a daemon that ends at once has nobody decide any more, and the next one records the end', async () => {
+  const { daemons, sharing } = await shared.make();
+  await daemons.start('alice');
+  let deciding: AbortSignal | undefined;
+  const approval: Approval = (request, signal) => {
+    deciding = signal;
+    return undecided(request, signal);
+  };
+  const bob = await daemons.start('bob', { approval });
+  const caller = new AbortController();
+  const asked = failure(ask(daemons, 'alice', sharing, { signal: caller.signal }));
+  await until(() => deciding !== undefined);
+  daemons.kill('bob');
+  assert.equal(deciding?.aborted, true);
+  await settled();
+  assert.deepEqual(bob.faults, []);
+  await daemons.start('bob', { approval: undecided });
+  assert.match(recordsOf(daemons, 'bob', 'failed').at(-1)!, /INTERRUPTED/);
+  caller.abort(gone());
+  await asked;
+  await assertAgreement(daemons);
+});
+
 test('a reason of any length reaches the asker, cut off', async () => {
   const { daemons, sharing } = await shared.make();
   await daemons.start('alice');
