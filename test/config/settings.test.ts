@@ -286,5 +286,5 @@ test('a place for backups, relative to the file, whose key nobody else can chang
   chmodSync(key, 0o644);
   refused({ backup: { to: 'recovery.pub.pem' } }, 'backup.folder is missing', /./);
   refused({ backup: { ...backup, key: 'x' } }, 'backup.key is not a known field', /to, folder/);
-  refused({ backup: 'recovery.pub.pem' }, 'backup is a string and must be an object', /./);
+  refused({ backup: 'recovery.pub.pem' }, 'backup is "recovery.pub.pem"', /./);
 });

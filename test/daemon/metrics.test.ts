@@ -28,6 +28,7 @@ const STATUS: StatusEvent = {
     },
   ],
   requests: 3,
+  waitingHere: 2,
   keys: [
     {
       ...{ keyId: KEY, state: 'complete', publicKey: '04', curve: 'P-256', policy: 'all of alice, bob' },
@@ -49,6 +50,7 @@ const TYPES = {
   link_up: 'gauge',
   link_round_trip_seconds: 'gauge',
   certificate_expiry_timestamp_seconds: 'gauge',
+  requests_waiting_here: 'gauge',
   requests_open: 'gauge',
   operations_running: 'gauge',
   presignatures_ready: 'gauge',
@@ -63,6 +65,7 @@ const GAUGES = [
   'link_round_trip_seconds{peer="bob"} 0.012',
   'certificate_expiry_timestamp_seconds{name="alice"} 1924992000',
   'certificate_expiry_timestamp_seconds{name="bob"} 1956528000',
+  'requests_waiting_here 2',
   'requests_open 3',
   'operations_running 1',
   `presignatures_ready{key="${KEY}",quorum="alice,bob"} 4`,
@@ -198,6 +201,7 @@ test('a status tells of links, operations, requests, keys, stocks and the log as
       { peer: 'charlie', up: false, problem: 'no connection yet' },
     ],
     requests: 1,
+    waitingHere: 0,
     presignatures: [{ key: printId(sharing.keyId), quorum: ['alice', 'bob'], ready: 0, wanted: 2 }],
   });
   assert.deepEqual(
