@@ -1,10 +1,11 @@
 // What a monitor reads of a daemon, and what `status` tells of it: names, labels and values, each as documented.
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { encodeLetter } from '#src/daemon/letters.js';
 import { Metrics } from '#src/daemon/metrics.js';
 import { type StatusEvent, statusOf } from '#src/daemon/status.js';
 import { printId } from '#src/protocol/key-share.js';
-import { DaemonsWithKey, refreshContent, undecided, until } from '../support/daemons.js';
+import { DaemonsWithKey, refreshContent, signContent, undecided, until } from '../support/daemons.js';
 
 const shared = new DaemonsWithKey(['alice', 'bob', 'charlie'], 2);
 after(() => shared[Symbol.dispose]());
@@ -155,7 +156,7 @@ test('what happens is counted, by what it was', async () => {
 
 test('a status tells of links, operations, requests, keys, stocks and the log as they are', async () => {
   const { daemons, sharing } = await shared.make();
-  await daemons.start('alice');
+  await daemons.start('alice', { approval: undecided });
   await daemons.start('bob', { approval: undecided });
   const { tools, daemon } = daemons.at('alice');
   const stock = { keyId: sharing.keyId, quorum: ['alice', 'bob'] };
@@ -165,6 +166,8 @@ test('a status tells of links, operations, requests, keys, stocks and the log as
   const asked = daemon
     .ask(refreshContent(sharing), { emit: () => {}, signal: caller.signal })
     .catch(() => {});
+  const content = signContent(sharing, { quorum: ['alice', 'charlie'], receivers: ['charlie'] });
+  daemon.receive('charlie', 'request', encodeLetter('request', { content }));
   const expires = new Date(1e12);
   const link = { up: true, problem: undefined, roundTripMillis: 5, connectedSince: new Date(0) };
   const down = { problem: 'no connection yet', roundTripMillis: undefined, connectedSince: undefined };
@@ -200,8 +203,8 @@ test('a status tells of links, operations, requests, keys, stocks and the log as
       },
       { peer: 'charlie', up: false, problem: 'no connection yet' },
     ],
-    requests: 1,
-    waitingHere: 0,
+    requests: 2,
+    waitingHere: 1,
     presignatures: [{ key: printId(sharing.keyId), quorum: ['alice', 'bob'], ready: 0, wanted: 2 }],
   });
   assert.deepEqual(
