@@ -143,6 +143,8 @@ class Service {
     emit({ event: 'stopping', party: self, operations: running.list().length });
     this.#daemon.stop();
     await this.#daemon.settled(AbortSignal.timeout(settings.stopTimeoutMillis)).catch(() => {});
+    // What cannot be recorded meanwhile makes no good end of it.
+    this.#end.signal.throwIfAborted();
   }
 
   #status(): StatusEvent {

@@ -67,6 +67,8 @@ export class Stocker implements Disposable {
     const [emptiest] = presignatures.stocks
       .filter(canBeFilled)
       .toSorted((a, b) => presignatures.level(a) - presignatures.level(b));
+    for (const name of this.#failures.keys())
+      if (!presignatures.stocks.some((stock) => nameOfStock(stock) === name)) this.#failures.delete(name);
     if (emptiest !== undefined) void this.#fill(emptiest);
     else void this.#workAhead();
   }
@@ -154,9 +156,9 @@ export class Stocker implements Disposable {
     if (this.#isPreparing || running.list().length > 0) return;
     this.#isPreparing = true;
     try {
-      for (const stock of this.#stocks().values()) await this.#prepare(stock, settings.presignatures);
-    } catch (error) {
-      if (!this.#over.signal.aborted) this.#report(asMpcError(error));
+      // What is in the way of this is in the way of filling the stock, which reports it.
+      for (const [name, stock] of this.#stocks())
+        await this.#prepare(stock, settings.presignatures).catch(() => this.#helped.delete(name));
     } finally {
       this.#isPreparing = false;
     }
