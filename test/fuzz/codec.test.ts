@@ -96,7 +96,7 @@ test('a field is read from one encoding only', () => {
   const number = fc.bigInt({ min: -(2n ** 200n), max: 2n ** 200n });
   const bytes = fc.oneof(
     fc.uint8Array({ maxLength: 34 }),
-    number.map((value) => encodeAs(integerField(201), value).subarray(1)),
+    number.map((value) => decode(encodeAs(integerField(201), value), MAX_BYTES) as Uint8Array),
     fc.bigInt({ min: 1n, max: P256.q - 1n }).map((k) => P256.multiplyBase(k).toBytes()),
     fc
       .bigInt({ min: P256.q - 2n, max: P256.q + 2n })
