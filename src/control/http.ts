@@ -44,7 +44,7 @@ const DEFAULT_LIMITS: MonitorLimits = {
 };
 
 /** The addresses that may be listened on, as they are written in the settings without their brackets. */
-export const LOOPBACK: readonly string[] = ['127.0.0.1', '::1'];
+const LOOPBACK: readonly string[] = ['127.0.0.1', '::1'];
 
 /** `localhost`, `127.0.0.1` and `[::1]`, with any port: tunnels have others. */
 const LOOPBACK_HOST = /^(localhost|127\.0\.0\.1|\[::1\])(:\d{1,5})?$/i;

@@ -17,7 +17,7 @@ import { factsOfContent, type Request, understand } from './requests.js';
 import type { Tools } from './tools.js';
 
 /** Bounds on what one peer has waiting here. */
-const MAX_WAITING = 256;
+const MAX_WAITING = 128;
 const MAX_WAITING_BYTES = 16 * 1024 * 1024;
 
 /** How long a peer may have a key held at a time, milliseconds. What runs alone on it goes on. */
@@ -216,7 +216,7 @@ export class Answerer implements Disposable {
     const waiting = [...this.#requests.values()].filter((other) => other.request.from === from);
     const bytes = waiting.reduce((sum, other) => sum + other.bytes, 0);
     if (waiting.length >= MAX_WAITING || bytes > MAX_WAITING_BYTES)
-      throw new MpcError('USAGE', `too many requests of ${from} wait here already`);
+      throw new MpcError('DISAGREEMENT', `too many requests of ${from} wait here already`);
     return understand(this.#tools, from, content);
   }
 

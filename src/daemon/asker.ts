@@ -98,7 +98,8 @@ export class Asker {
   /** How many operations of this party run. */
   #started = 0;
   readonly #condition = new Condition();
-  #isStopping: MpcError | undefined;
+  /** Why nothing more is begun. */
+  #stopping: MpcError | undefined;
 
   constructor(tools: Tools) {
     this.#tools = tools;
@@ -119,7 +120,7 @@ export class Asker {
    */
   async ask(content: RequestContent, caller: Caller): Promise<Outcome> {
     const { self, record, gates, settings, presignatures, signal } = this.#tools;
-    if (this.#isStopping) throw this.#isStopping;
+    if (this.#stopping) throw this.#stopping;
     const request = understand(this.#tools, self, content);
     const { id } = request;
     const own = new OwnRequest(
@@ -158,7 +159,7 @@ export class Asker {
 
   /** Begins nothing more: what has not begun ends with `reason`. */
   withdraw(reason: MpcError): void {
-    this.#isStopping = reason;
+    this.#stopping = reason;
     for (const own of this.#own.values()) if (own.state !== 'running') own.over.abort(reason);
   }
 
@@ -257,7 +258,7 @@ export class Asker {
         // Whoever has given out its share of a signature takes part in no other attempt.
         if (own.isReleased || over.signal.aborted || own.number === MAX_ATTEMPTS) throw error;
         if (own.isExpired) throw expired(own);
-        if (this.#isStopping) throw this.#isStopping;
+        if (this.#stopping) throw this.#stopping;
         if (isLoss(error)) losses += 1;
         const next = losses > MAX_LOSSES ? undefined : nextMode(mode, error, request);
         if (next === undefined) throw error;

@@ -1,16 +1,14 @@
 /** What a user of this party may have its daemon do, through the control socket. */
 import { z } from 'zod';
-import { formatPolicy } from '../access/policy.js';
-import { clusterParty } from '../config/cluster.js';
 import { randomBytes, toHex } from '../core/bytes.js';
-import { MpcError, type PartyName } from '../core/errors.js';
+import { MpcError } from '../core/errors.js';
 import { curveByName } from '../curve/curve.js';
 import { messageDigest } from '../curve/digest.js';
 import { checkNewFile } from '../files/files.js';
 import { checkComplete, checkParties, chooseKey } from '../party/choose-key.js';
 import { describeKey, describePublicKey, factsOf } from '../party/describe-key.js';
-import type { CommandName, EventSink, PartyEvent, ResultEvent } from '../party/events.js';
-import type { KeyKind } from '../party/party.js';
+import type { ResultEvent } from '../party/events.js';
+import { commandEvent } from '../party/everyday.js';
 import {
   type BackupTarget,
   type BackupTools,
@@ -104,12 +102,11 @@ export async function obey(options: CommandOptions, order: unknown, caller: Call
     case 'requests':
       return emit({ event: 'requests', party: self, requests: describeRequests(daemon, self) });
     case 'approve':
-      return emit({ event: 'approved', party: self, id: desk.approve(wanted.id).id });
+      desk.approve(wanted.id);
+      return emit({ event: 'approved', party: self, id: wanted.id });
     case 'reject':
-      return emit({
-        ...{ event: 'rejected', party: self },
-        id: desk.reject(wanted.id, wanted.reason).id,
-      });
+      desk.reject(wanted.id, wanted.reason);
+      return emit({ event: 'rejected', party: self, id: wanted.id });
   }
 }
 
@@ -134,6 +131,8 @@ function usableKey({ keystore, cluster }: Tools, wanted: string | undefined): Sh
   return sharing;
 }
 
+const nameOf = ({ keyId, epoch }: Sharing) => ({ keyId: printId(keyId), epoch });
+
 async function sign({ tools, daemon }: CommandOptions, wanted: SignCommand, caller: Caller): Promise<void> {
   const { self, keystore, isUp } = tools;
   checkComplete(chooseKey(keystore, wanted.key));
@@ -144,10 +143,8 @@ async function sign({ tools, daemon }: CommandOptions, wanted: SignCommand, call
       hint: 'daemons show each other the whole message: sign a digest of it instead, or stop them and run sign at all',
     });
   const { quorum, receivers } = chooseQuorum(sharing, self, isUp, wanted);
-  announce(tools, caller.emit, 'sign', sharing, quorum, {
-    ...{ quorum, receivers },
-    messageHash: toHex(messageDigest(message)),
-  });
+  const terms = { quorum, receivers, messageHash: toHex(messageDigest(message)) };
+  caller.emit(commandEvent(tools, 'sign', sharing, quorum, { ...nameOf(sharing), ...terms }));
   const content: RequestContent = {
     ...{ operation: 'sign', nonce: randomBytes(16), key: sharing.keyId, message },
     ...{ quorum: [...quorum], receivers: [...receivers] },
@@ -169,7 +166,7 @@ async function refresh(
 ): Promise<void> {
   const { self, keystore } = tools;
   const sharing = usableKey(tools, wanted.key);
-  announce(tools, caller.emit, 'refresh', sharing, sharing.parties, {});
+  caller.emit(commandEvent(tools, 'refresh', sharing, sharing.parties, nameOf(sharing)));
   const { backups, sharings } = keystore.key(sharing.keyId)!;
   const valid = backups.filter(isBackupOf(sharings));
   const target = wanted.backup && newTarget(wanted.backup);
@@ -204,34 +201,9 @@ function newTarget({ to, file }: BackupCommand['backup']): BackupTarget {
 async function generate({ tools, daemon }: CommandOptions, caller: Caller): Promise<void> {
   const { self, cluster } = tools;
   const { curve, policy, parties } = cluster;
-  announce(
-    tools,
-    caller.emit,
-    'keygen',
-    { curve: curveByName(curve), policy },
-    parties.map(({ name }) => name),
-    {},
-  );
+  const kind = { curve: curveByName(curve), policy };
+  const all = parties.map(({ name }) => name);
+  caller.emit(commandEvent(tools, 'keygen', kind, all, {}));
   const { sharing } = await daemon.ask({ operation: 'keygen', nonce: randomBytes(16) }, caller);
   caller.emit({ event: 'result', party: self, command: 'keygen', ...factsOf(sharing) });
-}
-
-/** Tells what the command is about to do, in the words of the same command without a daemon. */
-function announce(
-  { self, cluster }: Tools,
-  emit: EventSink,
-  name: CommandName,
-  subject: Sharing | KeyKind,
-  parties: readonly PartyName[],
-  terms: Pick<Extract<PartyEvent, { event: 'command' }>, 'quorum' | 'receivers' | 'messageHash'>,
-): void {
-  emit({
-    ...{ event: 'command', party: self, command: name, parties, ...terms },
-    address: clusterParty(cluster, self).address,
-    curve: subject.curve.name,
-    security: cluster.security,
-    multiplication: cluster.multiplication,
-    policy: formatPolicy(subject.policy),
-    ...('keyId' in subject && { keyId: printId(subject.keyId), epoch: subject.epoch }),
-  });
 }

@@ -2,7 +2,6 @@
  * A party that stays up: it takes letters from the other daemons and commands from its own users, and sees to it that
  * each request ends, here and in the audit log.
  */
-
 import { toHex } from '../core/bytes.js';
 import { UndecodableError } from '../core/codec.js';
 import { asMpcError, MpcError, type PartyName } from '../core/errors.js';
@@ -10,8 +9,7 @@ import type { TransportLogger } from '../transport/log.js';
 import { Answerer } from './answerer.js';
 import type { Approval } from './approval-request.js';
 import { Asker, type Caller } from './asker.js';
-import type { RequestContent } from './letters.js';
-import { decodeLetter, type Letter } from './letters.js';
+import { decodeLetter, type Letter, type RequestContent } from './letters.js';
 import type { Outcome } from './perform.js';
 import { Stocker } from './stocker.js';
 import type { Tools } from './tools.js';

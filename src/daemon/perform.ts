@@ -2,6 +2,7 @@
 import { equalBytes, toHex } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
 import type { EventSink } from '../party/events.js';
+import { keyEvent } from '../party/everyday.js';
 import type { ShareFacts } from '../party/operations.js';
 import type { BackupTools } from '../party/stored-backup.js';
 import type { StoredKeyEvent, Work } from '../party/stored-keys.js';
@@ -130,34 +131,15 @@ function recordEnd(
 
 /** Tells whoever waits for the operation; the user of this party hears of what its key has become, whoever asked. */
 function tell(tools: Tools, emit: EventSink, event: StoredKeyEvent): void {
-  const { self: party, presignatures, keystore } = tools;
-  const everybody: EventSink = (told) => {
-    emit(told);
-    tools.emit(told);
-  };
-  if (event.kind === 'setup') {
-    emit({ event: 'setup', party, peers: event.parties.length - 1 });
-    return;
-  }
-  const { keyId, epoch, curve, publicKey } = event.sharing;
-  const facts = { keyId: printId(keyId), epoch };
-  const shown = toHex(publicKey.toUncompressed());
+  const { self, presignatures, keystore } = tools;
+  const told = keyEvent(self, event);
+  emit(told);
+  if (event.kind === 'key' || event.kind === 'refreshed') tools.emit(told);
+  if (event.kind === 'setup') return;
+  const { keyId } = event.sharing;
   const stored = keystore.key(keyId)?.sharings ?? [];
   presignatures.keep(
     keyId,
     stored.map(({ sharing }) => sharing.shid),
   );
-  switch (event.kind) {
-    case 'settled':
-      emit({ event: 'settled', party, ...facts });
-      break;
-    case 'refreshed':
-      everybody({ event: 'refreshed', party, epoch, publicKey: shown });
-      break;
-    case 'key':
-      everybody({
-        ...{ event: 'key', party, ...facts, curve: curve.name, publicKey: shown },
-        ...(event.completed && { completed: true as const }),
-      });
-  }
 }

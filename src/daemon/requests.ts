@@ -1,14 +1,14 @@
 /** A request as every party that takes part in it understands it, and whether it can be taken up here. */
 import { reduceQuorum } from '../access/policy.js';
 import type { ClusterConfig } from '../config/cluster.js';
-import { fromHex, toHex } from '../core/bytes.js';
+import { toHex } from '../core/bytes.js';
 import { MpcError, type PartyName } from '../core/errors.js';
 import { curveByName } from '../curve/curve.js';
 import { messageDigest } from '../curve/digest.js';
-import type { Keystore, StoredKey } from '../keystore/keystore.js';
-import { checkComplete, checkParties } from '../party/choose-key.js';
+import type { Keystore } from '../keystore/keystore.js';
+import { checkParties } from '../party/choose-key.js';
 import type { KeyKind } from '../party/party.js';
-import { newestOf } from '../party/stored-keys.js';
+import { isPending, newestOf } from '../party/stored-keys.js';
 import { printId, type Sharing } from '../protocol/key-share.js';
 import { type RequestContent, requestId } from './letters.js';
 
@@ -49,8 +49,8 @@ const refused = (message: string): MpcError =>
   new MpcError('DISAGREEMENT', message, { hint: 'start every party with the same configuration and keys' });
 
 /**
- * The request of `from` for `content`. Throws `DISAGREEMENT`, `USAGE` or `CONFIG` unless it
- * fits this party's cluster file and keys, and `from` and this party both take part.
+ * The request of `from` for `content`. Throws `DISAGREEMENT` or `CONFIG` unless it fits this
+ * party's cluster file and keys, and `from` and this party both take part.
  */
 export function understand(
   { cluster, keystore }: { readonly cluster: ClusterConfig; readonly keystore: Keystore },
@@ -76,10 +76,11 @@ function participants(
   }
   const stored = keystore.key(content.key);
   if (stored === undefined) throw refused(`${keystore.party} has no key ${printId(content.key)}`);
-  const { sharing } = newestOf(stored);
+  const newest = newestOf(stored);
+  const { sharing } = newest;
   checkParties(cluster, sharing);
   if (content.operation === 'refresh') return { parties: sharing.parties, kind: sharing };
-  checkComplete(stored);
+  if (isPending(newest)) throw refused(`the key ${printId(content.key)} is pending at ${keystore.party}`);
   checkSigners(sharing, content);
   return { parties: content.quorum, kind: sharing };
 }
@@ -94,10 +95,4 @@ function checkSigners(
     throw refused(`${quorum.join(', ')} are no quorum of the key’s policy`);
   if (quorum.filter((name) => receivers.includes(name)).join() !== receivers.join())
     throw refused('the receivers are no members of the quorum, or named out of order');
-}
-
-/** The stored key of which `id` is the whole name in hex; undefined when there is none. */
-export function storedKey(keystore: Keystore, id: string): StoredKey | undefined {
-  const bytes = fromHex(id);
-  return bytes && keystore.key(bytes);
 }

@@ -136,6 +136,39 @@ interface Working {
   readonly tools: Parameters<typeof backUpStored>[2];
 }
 
+/** What the user of `party` is told of an event of its stored keys. */
+export function keyEvent(party: PartyName, event: StoredKeyEvent): PartyEvent {
+  if (event.kind === 'setup') return { event: 'setup', party, peers: event.parties.length - 1 };
+  const { keyId, epoch, curve, publicKey } = factsOf(event.sharing);
+  switch (event.kind) {
+    case 'settled':
+      return { event: 'settled', party, keyId, epoch };
+    case 'refreshed':
+      return { event: 'refreshed', party, epoch, publicKey };
+    case 'key': {
+      const completed = event.completed ? ({ completed: true } as const) : {};
+      return { event: 'key', party, keyId, epoch, curve, publicKey, ...completed };
+    }
+  }
+}
+
+/** What a command of `self` is about to do with `parties`. */
+export const commandEvent = (
+  { cluster, self }: Pick<PartyOptions, 'cluster' | 'self'>,
+  command: CommandName,
+  { curve, policy }: KeyKind,
+  parties: readonly PartyName[],
+  terms: Terms,
+): CommandEvent => ({
+  ...{ event: 'command', party: self, command, parties },
+  address: clusterParty(cluster, self).address,
+  curve: curve.name,
+  security: cluster.security,
+  multiplication: cluster.multiplication,
+  policy: formatPolicy(policy),
+  ...terms,
+});
+
 /** One command among `parties`. */
 class Command {
   /** The sharing that the command was last about. */
@@ -158,16 +191,7 @@ class Command {
 
   /** Tells what the command is about to do. */
   begin(terms: Terms): void {
-    const { cluster, self } = this.options;
-    this.emit({
-      ...{ event: 'command', party: self, command: this.name, parties: this.parties },
-      address: clusterParty(cluster, self).address,
-      curve: this.kind.curve.name,
-      security: cluster.security,
-      multiplication: cluster.multiplication,
-      policy: formatPolicy(this.kind.policy),
-      ...terms,
-    });
+    this.emit(commandEvent(this.options, this.name, this.kind, this.parties, terms));
   }
 
   /** Connects to the other participants and works with them; so many set-ups are expected to be made. */
@@ -197,17 +221,7 @@ class Command {
   }
 
   #tell(event: StoredKeyEvent): void {
-    const { self: party } = this.options;
-    if (event.kind === 'setup') {
-      this.emit({ event: 'setup', party, peers: event.parties.length - 1 });
-      return;
-    }
-    this.#sharing = event.sharing;
-    const { keyId, epoch, curve, publicKey } = factsOf(event.sharing);
-    if (event.kind === 'key') {
-      const completed = event.completed ? ({ completed: true } as const) : {};
-      this.emit({ event: 'key', party, keyId, epoch, curve, publicKey, ...completed });
-    } else if (event.kind === 'settled') this.emit({ event: 'settled', party, keyId, epoch });
-    else this.emit({ event: 'refreshed', party, epoch, publicKey });
+    if (event.kind !== 'setup') this.#sharing = event.sharing;
+    this.emit(keyEvent(this.options.self, event));
   }
 }

@@ -16,8 +16,6 @@ export interface ShareOf {
   readonly policy: Policy;
 }
 
-const EMPTY = new Uint8Array(0);
-
 export const shareFields = ({
   keyId,
   shid,
@@ -35,6 +33,3 @@ export const shareFields = ({
   leaves(policy).map((name) => publicShares.get(name)!.toBytes()),
   policyBytes(policy),
 ];
-
-/** Of an x that belongs to no cluster. */
-export const NO_SHARE: readonly Field[] = [EMPTY, EMPTY, 0n, '', EMPTY, [], EMPTY];

@@ -282,4 +282,24 @@ test('a peer that has many requests wait has no more of them taken up', async ()
   await settled();
   assert.equal(bob.daemon.answerer.list().length, 34);
   assert.deepEqual(bob.faults, []);
+  // However small they are.
+  await daemons.restart('bob', { approval: undecided });
+  const again = daemons.at('bob');
+  for (let i = 0; i < 140; i += 1) receive(again, 'alice', 'request', { content: signContent(sharing) });
+  await settled();
+  assert.equal(again.daemon.answerer.list().length, 128);
+  const reasons = again.events.flatMap((event) => (event.event === 'decision' ? [event.reason] : []));
+  assert.deepEqual([...new Set(reasons)], ['too many requests of alice wait here already']);
+});
+
+test('letters that cannot be read are dropped, and told of a hundred times at most', async () => {
+  const { daemons } = await shared.make();
+  const told: string[] = [];
+  const { daemon, faults } = await daemons.start('bob', { warned: (reason) => told.push(reason) });
+  for (let i = 0; i < 150; i += 1) daemon.receive('alice', 'request', randomBytes(20));
+  daemon.receive('alice', 'love', new Uint8Array());
+  assert.equal(told.length, 100);
+  daemon.receive('charlie', 'love', new Uint8Array());
+  assert.deepEqual(told.slice(100), ['a letter of an unknown subject']);
+  assert.deepEqual(faults, []);
 });

@@ -18,7 +18,7 @@ import {
   verify,
 } from '#src/pve/pve.js';
 import { type Recipient, SCHEMES, type Scheme } from '#src/pve/recipient.js';
-import { NO_SHARE, shareFields } from '#src/pve/subject.js';
+import { shareFields } from '#src/pve/subject.js';
 import { newRecoveryKey, PARTIES, type RecoveryKey, seededRandom, sharedKey } from '../support/backups.js';
 
 const CURVES: readonly CurveName[] = ['P-256', 'secp256k1'];
@@ -69,6 +69,10 @@ test('the same coins give the same ciphertext, others another one', () => {
   assert.deepEqual(encrypted(statement, x, seededRandom('a')), ciphertext);
   assert.notDeepEqual(encrypted(statement, x, seededRandom('b')), ciphertext);
 });
+
+/** What a backup is of where there is no cluster: empty fields (docs/protocol.md §10). */
+const EMPTY = new Uint8Array();
+const NO_SHARE = [EMPTY, EMPTY, 0n, '', EMPTY, [], EMPTY];
 
 test('a logarithm that belongs to no cluster', () => {
   const { statement, x } = example('P-256', 'hpke-p256');

@@ -47,6 +47,8 @@ export interface DaemonSettings {
   /** Default: none. */
   readonly presignatures?: number;
   readonly requestTimeoutMillis?: number;
+  /** Is told the reasons of warnings. */
+  readonly warned?: (reason: string) => void;
   /** Default: refreshed shares are backed up nowhere. */
   readonly backup?: BackupPlace;
 }
@@ -129,7 +131,13 @@ export class Daemons {
       emit: (event) => events.push(event),
     };
     const fatal = (error: MpcError): void => void faults.push(error);
-    daemon = new Daemon({ tools, approval, version: '0.0.0', logger: silent, fatal });
+    daemon = new Daemon({
+      tools,
+      approval,
+      version: '0.0.0',
+      logger: { ...silent, warn: ({ reason }) => settings.warned?.(reason ?? '') },
+      fatal,
+    });
     const started: TestDaemon = { self, daemon, tools, keystore, audit, events, faults, end };
     for (const [other, { daemon: its }] of this.#running)
       setImmediate(() => {
