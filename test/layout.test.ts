@@ -49,8 +49,8 @@ const WORDS: readonly (readonly [what: string, word: RegExp, ...owners: string[]
     /createDiffieHellman|getDiffieHellman|import \{[^}]*\bmodPow\b[^}]*\} from 'bigint-crypto-utils'/,
     'math/modpow.ts',
   ],
-  // RSA encryption without padding is one, in time that depends on what it computes with.
-  ['a power of public values', /RSA_NO_PADDING/, 'math/public-power.ts', 'pve/recipient.ts'],
+  // RSA without padding is one: encryption in time that depends on what it computes with, decryption in constant time.
+  ['a power by RSA', /RSA_NO_PADDING/, 'math/public-power.ts', 'math/roots.ts', 'pve/recipient.ts'],
   [
     'a fast power where nothing is verified',
     /\bpublicPowers?\b/,
@@ -173,7 +173,7 @@ test('each rule is tripped by what it forbids, and by nothing else', () => {
     ['zk/a.ts', "import { gcd } from 'bigint-crypto-utils';", 'imports bigint-crypto-utils'],
     ['math/a.ts', "import { gcd, modPow } from 'bigint-crypto-utils';", 'uses a modular power'],
     ['paillier/a.ts', "import { createDiffieHellman } from 'node:crypto';", 'uses a modular power'],
-    ['math/a.ts', 'const padding = constants.RSA_NO_PADDING;', 'uses a power of public values'],
+    ['math/a.ts', 'const padding = constants.RSA_NO_PADDING;', 'uses a power by RSA'],
     [
       'paillier/a.ts',
       "import { publicPower } from '../math/public-power.js';",

@@ -1,9 +1,15 @@
 /**
  * Where the CPU time of the Paillier multiplication goes: of its set-up, and of one use by an ordered pair. Its jobs
  * run in this thread as they do on workers. What OpenSSL does for them is timed by functions put in the place of
- * those of node:crypto, so that nothing in the program itself counts or measures.
+ * those of node:crypto, so that nothing in the program itself counts or measures. What is measured is a thread that has
+ * done the same a few times before.
  */
-import crypto, { type DiffieHellman, type KeyObject, type RsaPublicKey } from 'node:crypto';
+import crypto, {
+  type DiffieHellman,
+  type KeyObject,
+  type RsaPrivateKey,
+  type RsaPublicKey,
+} from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { bigintToBytes, bitLength, bytesToBigint, randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
@@ -20,6 +26,8 @@ import { testSafePrimes } from '#test/support/primes.js';
 import { millis, printTable } from './measure.js';
 
 const REPEATS = { 112: 7, 128: 3 } as const;
+/** So many that what a thread makes for a peer's key once it has used it for a while is there. */
+const WARM_UPS = 3;
 const curve = curveByName('P-256');
 const compute = inlineCompute(randomBytes);
 
@@ -89,13 +97,13 @@ function powerName(modulus: bigint, exponent: bigint): string {
 
 /** Puts watched functions in the place of those of node:crypto that powers and hashes go through, until disposed. */
 function watch(): Disposable {
-  const { createDiffieHellman, publicEncrypt, createHash, createCipheriv } = crypto;
+  const { createDiffieHellman, publicEncrypt, privateDecrypt, createHash, createCipheriv } = crypto;
   crypto.createDiffieHellman = ((prime: Uint8Array, generator: Uint8Array) => {
     // Read now: the engine wipes what it gave.
     const modulus = bytesToBigint(prime);
     const created = process.cpuUsage();
     const group: DiffieHellman = createDiffieHellman(prime, generator);
-    const creation = cpuSince(created);
+    let creation = cpuSince(created);
     let exponent = 0n;
     const setPrivateKey = group.setPrivateKey.bind(group) as (key: Uint8Array) => void;
     group.setPrivateKey = ((key: Uint8Array) => {
@@ -107,6 +115,7 @@ function watch(): Disposable {
       const before = process.cpuUsage();
       const power = computeSecret(base);
       const ms = cpuSince(before) + creation;
+      creation = 0; // of a group that is kept, it is the first power's
       tally(powerName(modulus, exponent), ms);
       return power;
     }) as DiffieHellman['computeSecret'];
@@ -123,6 +132,11 @@ function watch(): Disposable {
       () => publicEncrypt(options, base),
     );
   }) as typeof publicEncrypt;
+  crypto.privateDecrypt = ((options: RsaPrivateKey, block: Uint8Array) =>
+    timed(
+      () => `both own p at once, ${4 * block.length} / ≤ ${4 * block.length} / secret`,
+      () => privateDecrypt(options, block),
+    )) as typeof privateDecrypt;
   crypto.createHash = ((name: string, options: object) => {
     const hash = createHash(name, options);
     const update = hash.update.bind(hash) as (data: Uint8Array) => typeof hash;
@@ -146,7 +160,13 @@ function watch(): Disposable {
   syncBuiltinESMExports();
   return {
     [Symbol.dispose]: () => {
-      Object.assign(crypto, { createDiffieHellman, publicEncrypt, createHash, createCipheriv });
+      Object.assign(crypto, {
+        createDiffieHellman,
+        publicEncrypt,
+        privateDecrypt,
+        createHash,
+        createCipheriv,
+      });
       syncBuiltinESMExports();
     },
   };
@@ -160,7 +180,7 @@ interface Step {
   readonly copying: number;
 }
 
-/** Runs a job `times` over, after once to warm up. The last output is returned, the earlier ones are wiped. */
+/** Runs a job `times` over, after warming up. The last output is returned, the earlier ones are wiped. */
 async function step<I, O>(
   name: string,
   job: Parameters<typeof compute<I, O>>[0],
@@ -168,6 +188,10 @@ async function step<I, O>(
   times: number,
 ): Promise<{ readonly step: Step; readonly output: O }> {
   let output = await compute(job, input);
+  for (let k = 1; k < WARM_UPS; k += 1) {
+    wipeSecrets(output);
+    output = await compute(job, input);
+  }
   seen = new Map();
   const before = process.cpuUsage();
   for (let k = 0; k < times; k += 1) {
@@ -344,7 +368,7 @@ async function profileUse(level: SecurityLevel, receiver: Party, sender: Party):
     for (let n = 0; n < 4; n += 1) curve.point(point.toBytes());
   });
   printSteps(
-    `A use by an ordered pair at level ${level.bits}`,
+    `A use by an ordered pair at level ${level.bits}, after some others`,
     [opened.step, answered.step, finished.step],
     [
       ['encoding and decoding both messages', millis(encoding)],
@@ -371,7 +395,7 @@ async function profileUse(level: SecurityLevel, receiver: Party, sender: Party):
     finished,
   ].map(({ step }) => step);
   printSteps(
-    `A use by an ordered pair at level ${level.bits}, with work ahead`,
+    `A use by an ordered pair at level ${level.bits}, after some others, with work ahead`,
     [openingAhead.step, answerAhead.step, ...online],
     [['after the work ahead', millis(sum(online.map(({ total }) => total)))]],
   );

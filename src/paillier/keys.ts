@@ -6,7 +6,7 @@
  */
 import { bigintToBytes, bitLength, bytesToBigint, concatBytes } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
-import { modPow } from '../math/modpow.js';
+import { FixedExponent, modPow } from '../math/modpow.js';
 import { crt, mod, modInverse } from '../math/modular.js';
 import type { SecurityLevel } from '../math/params.js';
 import { hasSmallFactor } from '../math/prime.js';
@@ -71,9 +71,16 @@ export interface VerifiedPublicKey extends PaillierKey {
 
 class ProvedPublicKey extends PublicKey implements VerifiedPublicKey {
   readonly verified = true;
+  // Such keys are kept and used again, and most of what one costs are its N-th powers.
+  readonly #nthPowers: FixedExponent;
 
   constructor(key: PublicKey) {
     super(key.N);
+    this.#nthPowers = new FixedExponent(this.N, this.NN);
+  }
+
+  override nthPower(rho: bigint): bigint {
+    return this.#nthPowers.power(rho);
   }
 }
 

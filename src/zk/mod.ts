@@ -21,6 +21,7 @@ import { jacobi, mod, modInverse } from '../math/modular.js';
 import { REPETITIONS, type SecurityLevel } from '../math/params.js';
 import { hasSmallFactor, isPrime } from '../math/prime.js';
 import { publicPower } from '../math/public-power.js';
+import { EighthRoots } from '../math/roots.js';
 import { sampleUnit } from '../math/sample.js';
 import type { PaillierKey } from '../paillier/keys.js';
 import { contextFields, type ProofContext } from './context.js';
@@ -109,14 +110,16 @@ export function prove(ctx: ProofContext, statement: Statement, witness: Witness,
   const y = challenges(ctx, N, w);
 
   const quarter = fourthRootExponent(phi);
-  const rootOfW = key.pow(w, quarter);
+  const roots = new EighthRoots(witness.p1, witness.p2);
+  const rootOf = (unit: bigint): bigint => roots.ofSquare(unit) ?? key.pow(unit, quarter);
+  const rootOfW = rootOf(w);
   const a: Bit[] = [];
   const b: Bit[] = [];
   const x: bigint[] = [];
   for (const yi of y) {
     // The fourth power of `root` is y times a square root of 1. Where that is not ±1, it is one of the two others,
     // as it is for w; the two multiply to ±1, so the product of the roots of w and y serves for wy.
-    const root = key.pow(yi, quarter);
+    const root = rootOf(yi);
     const power = fourthPower(root, N);
     const bi: Bit = power === yi || power === N - yi ? 0 : 1;
     const xi = bi === 0 ? root : (root * rootOfW) % N;

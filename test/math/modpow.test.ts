@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import * as fc from 'fast-check';
 import { bigintToBytes, bytesToBigint, toHex } from '#src/core/bytes.js';
 import { MpcError } from '#src/core/errors.js';
-import { Engine, engineName, FixedBase, modPow, selfTest } from '#src/math/modpow.js';
+import { Engine, engineName, FixedBase, FixedExponent, modPow, selfTest } from '#src/math/modpow.js';
 import { mod, modInverse } from '#src/math/modular.js';
 import { testSafePrimes } from '../support/primes.js';
 
@@ -340,4 +340,107 @@ test('a fixed base that OpenSSL does not take, or computes wrongly, costs time o
     assert.equal(new FixedBase(base, modulus).power(77n), modPow(base, 77n, modulus));
   }
   assert.throws(() => new FixedBase(5n, N).power(-1n), isBug);
+});
+
+/** Powers without a group, before one is made. */
+const WITHOUT_GROUP = 10;
+
+/** A fixed exponent that shows the objects it makes, after `warmUps` powers. */
+function observedExponent(exponent: bigint, modulus: bigint, warmUps = WITHOUT_GROUP) {
+  const groups: DiffieHellman[] = [];
+  const fixed = new FixedExponent(exponent, modulus, (prime) => {
+    const group = openSsl(prime);
+    groups.push(group);
+    return group;
+  });
+  for (let k = 0; k < warmUps; k += 1) fixed.power(1n);
+  return { fixed, groups };
+}
+
+test('powers by a fixed exponent equal those of the engine, before there is a group and with it', () => {
+  for (const [exponent, modulus] of [
+    [N, N ** 2n],
+    [N / 3n, N],
+    [N ** 2n, N],
+    [1n, N],
+  ] as const) {
+    const { fixed, groups } = observedExponent(exponent, modulus, 0);
+    const base = fc.bigInt({ min: -modulus, max: 2n * modulus });
+    fc.assert(
+      fc.property(base, (b) => assert.equal(fixed.power(b), modPow(b, exponent, modulus))),
+      { numRuns: WITHOUT_GROUP + 5 },
+    );
+    assert.equal(groups.length, 1);
+  }
+});
+
+test('a group is made for the power after the first ten, once', () => {
+  const { fixed, groups } = observedExponent(N, N ** 2n);
+  assert.equal(groups.length, 0);
+  for (let k = 2n; k < 5n; k += 1n) {
+    fixed.power(k);
+    assert.equal(groups.length, 1);
+  }
+});
+
+test('by a fixed exponent, too, there are the results 0, 1 and m − 1, which OpenSSL refuses', () => {
+  const { fixed, groups } = observedExponent(N, N ** 2n);
+  for (const [base, power] of [
+    [0n, 0n],
+    [1n, 1n],
+    [-1n, N ** 2n - 1n],
+    [N ** 2n - 1n, N ** 2n - 1n],
+    [N, 0n],
+    [N + 1n, 1n],
+    [2n * N - 1n, N ** 2n - 1n],
+  ] as const) {
+    assert.equal(fixed.power(base), power);
+  }
+  assert.equal(groups.length, 1);
+});
+
+test('a fixed exponent keeps neither base nor power', () => {
+  const { fixed, groups } = observedExponent(N, N ** 2n);
+  fixed.power(2n);
+  const [group] = groups as [DiffieHellman];
+  const computeSecret = group.computeSecret.bind(group) as (base: Uint8Array) => Buffer;
+  const seen: Uint8Array[] = [];
+  group.computeSecret = ((base: Uint8Array) => {
+    const power = computeSecret(base);
+    seen.push(base, power);
+    return power;
+  }) as DiffieHellman['computeSecret'];
+  fixed.power(N / 3n);
+  assert.equal(seen.length, 2);
+  assert.ok(seen.every((bytes) => bytes.every((byte) => byte === 0)));
+  assert.equal(bytesToBigint(group.getPrivateKey()), N);
+  assert.throws(() => group.getPublicKey());
+});
+
+test('a fixed exponent that OpenSSL does not take, or computes wrongly, costs time only', () => {
+  const failing = () => {
+    throw new Error('not supported');
+  };
+  const wrong = () => openSsl(bigintToBytes(prime));
+  const shortLived = (modulus: Uint8Array) => {
+    const group = openSsl(modulus);
+    let calls = 0;
+    const computeSecret = group.computeSecret.bind(group) as (base: Uint8Array) => Buffer;
+    group.computeSecret = ((base: Uint8Array) => {
+      calls += 1;
+      if (calls > 1) throw new Error('out of memory');
+      return computeSecret(base);
+    }) as DiffieHellman['computeSecret'];
+    return group;
+  };
+  for (const makeGroup of [failing, wrong, shortLived]) {
+    const fixed = new FixedExponent(N / 5n, N, makeGroup);
+    for (let k = 0n; k < WITHOUT_GROUP + 2; k += 1n) assert.equal(fixed.power(k), modPow(k, N / 5n, N));
+  }
+  for (const modulus of [2n ** 600n, 101n, 1n]) {
+    const fixed = new FixedExponent(77n, modulus);
+    for (let k = 0n; k < WITHOUT_GROUP + 2; k += 1n) assert.equal(fixed.power(k), modPow(k, 77n, modulus));
+  }
+  assert.throws(() => new FixedExponent(0n, N), isBug);
+  assert.throws(() => new FixedExponent(-1n, N), isBug);
 });

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { test } from 'node:test';
 import { inspect } from 'node:util';
 import * as fc from 'fast-check';
+import { bigintToBytes } from '#src/core/bytes.js';
 import { MpcError } from '#src/core/errors.js';
 import { modPow } from '#src/math/modpow.js';
 import { modInverse } from '#src/math/modular.js';
@@ -87,6 +90,22 @@ test('verification is a mark that the key carries', () => {
   assert.equal(verified.N, N);
   assert.equal(verified.pow(3n, 5n), 243n);
   assert(!('verified' in stranger));
+});
+
+test('a verified key gives the same N-th powers all along, in the end by one group modulo N² that it keeps', (t) => {
+  const { mock } = t.mock.method(crypto, 'createDiffieHellman');
+  syncBuiltinESMExports();
+  try {
+    const verified = verifiedPublicKey(stranger);
+    for (let k = 1n; k <= 13n; k += 1n) {
+      assert.equal(verified.nthPower(N / k - k), owner.nthPower(N / k - k));
+    }
+    const moduli = mock.calls.map(({ arguments: [modulus] }) => (modulus as unknown as Uint8Array).length);
+    assert.equal(moduli.filter((length) => length === bigintToBytes(NN).length).length, 1);
+  } finally {
+    mock.restore();
+    syncBuiltinESMExports();
+  }
 });
 
 test('private keys survive as bytes, both primes in equal halves', () => {

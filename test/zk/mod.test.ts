@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { generatePrimeSync, getDiffieHellman } from 'node:crypto';
+import crypto, { generatePrimeSync, getDiffieHellman } from 'node:crypto';
+import { syncBuiltinESMExports } from 'node:module';
 import { test } from 'node:test';
 import { bytesToBigint, randomBytes } from '#src/core/bytes.js';
 import { decodeAs, encodeAs } from '#src/core/codec.js';
@@ -37,6 +38,21 @@ test('Π^mod gives the fourth root that is itself a square, and all four kinds o
   for (const x of proof.x) for (const p of [key.p1, key.p2]) assert.equal(jacobi(x, p), 1);
   const kinds = new Set(proof.a.map((a, i) => `${a}${proof.b[i]}`));
   assert.equal(kinds.size, 4);
+});
+
+test('Π^mod is proved without RSA decryption, too', (t) => {
+  const { mock } = t.mock.method(crypto, 'privateDecrypt', () => {
+    throw new Error('not supported');
+  });
+  syncBuiltinESMExports();
+  try {
+    const slow = mod.prove(CONTEXT, statement, key, randomBytes);
+    assert.ok(mock.callCount() > 0);
+    assert.ok(mod.verify(CONTEXT, { level: LEVEL, key: publicKey }, slow));
+  } finally {
+    mock.restore();
+    syncBuiltinESMExports();
+  }
 });
 
 test('Π^mod survives the codec', () => {
