@@ -22,9 +22,16 @@ export type Field = Uint8Array | string | bigint | SignedField | readonly Field[
 
 /** left_encode / right_encode of SP 800-185 §2.3.1: the value in minimal bytes, with its length before or after. */
 function lengthEncode(value: number, side: 'left' | 'right'): Uint8Array {
-  const bytes = [value % 256];
-  for (let rest = Math.floor(value / 256); rest > 0; rest = Math.floor(rest / 256)) bytes.unshift(rest % 256);
-  return new Uint8Array(side === 'left' ? [bytes.length, ...bytes] : [...bytes, bytes.length]);
+  let length = 1;
+  for (let rest = value; rest >= 256; rest = Math.floor(rest / 256)) length += 1;
+  const bytes = new Uint8Array(length + 1);
+  const first = side === 'left' ? 1 : 0;
+  for (let [k, rest] = [length - 1, value]; k >= 0; k -= 1) {
+    bytes[first + k] = rest % 256;
+    rest = Math.floor(rest / 256);
+  }
+  bytes[side === 'left' ? 0 : length] = length;
+  return bytes;
 }
 
 /** Appends encode_string of SP 800-185 §2.3.2. */
@@ -55,10 +62,27 @@ function pushField(parts: Uint8Array[], field: Field): void {
  * hashed ('a', the byte 0x61 and the integer 97 are one field; a list is its count and its items), so one tag
  * always takes fields of the same kinds in the same places.
  */
-export function hash(tag: string, fields: readonly Field[], length = 32): Uint8Array {
-  invariant(length > 0 && length <= 256, 'hash: use hashStream for long outputs');
+export const hash = (tag: string, fields: readonly Field[], length = 32): Uint8Array =>
+  digestOf(prefixOf(tag, fields), [], length);
+
+/** H(tag; first, fields), for hashes that begin alike: what they have in common is encoded once. */
+export type Hasher = (fields: readonly Field[], length?: number) => Uint8Array;
+
+/** The {@link Hasher} of a tag and the fields that come first, none of them secret: its encoding is kept. */
+export function hasher(tag: string, first: readonly Field[]): Hasher {
+  const prefix = concatBytes(...prefixOf(tag, first));
+  return (fields, length = 32) => digestOf([prefix], fields, length);
+}
+
+function prefixOf(tag: string, fields: readonly Field[]): Uint8Array[] {
   const parts: Uint8Array[] = [];
   pushField(parts, DOMAIN + tag);
+  for (const field of fields) pushField(parts, field);
+  return parts;
+}
+
+function digestOf(parts: Uint8Array[], fields: readonly Field[], length: number): Uint8Array {
+  invariant(length > 0 && length <= 256, 'hash: use hashStream for long outputs');
   for (const field of fields) pushField(parts, field);
   parts.push(lengthEncode(length * 8, 'right'));
   // Joined, because each call of OpenSSL costs more than hashing a field; wiped, because fields may be secret, as may

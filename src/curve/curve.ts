@@ -10,7 +10,7 @@
  * (37 µs against 460; on secp256k1 they are equal, about 450). So do secret multiples of other points on P-256
  * (0.3 ms against 3.6); on secp256k1 they are BigInt's, with blinded scalars (1.2 ms against noble's 2.4).
  */
-import { createECDH, ECDH } from 'node:crypto';
+import { createECDH, type ECDH } from 'node:crypto';
 import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import type { WeierstrassPoint } from '@noble/curves/abstract/weierstrass.js';
 import { p256 } from '@noble/curves/nist.js';
@@ -19,7 +19,8 @@ import { bigintToBytes, bytesToBigint, type Random } from '../core/bytes.js';
 import { invariant } from '../core/errors.js';
 import { mod, modInverse } from '../math/modular.js';
 import { sampleBelow } from '../math/sample.js';
-import { p256Multiples } from './p256-multiple.js';
+import { chordSums } from './affine.js';
+import { p256BaseMultiples, p256Multiples, p256Pairs } from './p256-multiple.js';
 import { secp256k1Multiple, secp256k1PublicBaseMultiple } from './secp256k1-multiple.js';
 
 export type CurveName = 'P-256' | 'secp256k1';
@@ -115,6 +116,9 @@ export class Point {
   }
 }
 
+/** The multiples of the base point and of two others by one scalar. */
+export type PairMultiples = readonly [kG: Point, kP: Point, kQ: Point];
+
 /** A group of prime order q with base point G. */
 export interface Curve {
   readonly name: CurveName;
@@ -125,10 +129,16 @@ export interface Curve {
   point(bytes: Uint8Array): Point | undefined;
   /** k·G for a secret k, any integer, taken modulo q. */
   multiplyBase(k: bigint): Point;
+  /** The same for many, and quicker than one after the other. */
+  multiplyBaseAll(scalars: readonly bigint[]): Point[];
   /** k_i·G for k_i that everybody may know: faster for dozens of them, where OpenSSL has no fast way for the curve. */
   multiplyBasePublic(scalars: readonly bigint[]): Point[];
   /** k_i·P_i for secret k_i, as {@link Point.multiply}, and quicker than one after the other. */
   multiplyAll(points: readonly Point[], scalars: readonly bigint[]): Point[];
+  /** k_i·G, k_i·P_i, k_i·Q_i for secret k_i: quicker than apart. */
+  multiplyPairs(pairs: readonly (readonly [Point, Point])[], scalars: readonly bigint[]): PairMultiples[];
+  /** P_i + Q_i, normalized. */
+  addAll(points: readonly Point[], others: readonly Point[]): Point[];
   /** The same points, whose encoding then costs no division: one for all of them was enough. */
   normalized(points: readonly Point[]): Point[];
   /** The sum of `points`; the identity when there are none. */
@@ -139,10 +149,15 @@ export interface Curve {
   invert(k: bigint): bigint;
   /** Uniform in [0, q), by rejection. */
   randomScalar(random: Random): bigint;
-  /** Uniform among the points but the identity. */
-  randomPoint(random: Random): Point;
+  /** So many points, each uniform among all but the identity. */
+  randomPoints(count: number, random: Random): Point[];
   /** k modulo q, 32 bytes big-endian. */
   scalarBytes(k: bigint): Uint8Array;
+}
+
+/** The types of Node.js leave `setPublicKey` out: for agreeing on secrets, it is of no use. */
+export interface Decoder extends ECDH {
+  setPublicKey(encoded: Uint8Array): void;
 }
 
 class NobleCurve implements Curve {
@@ -150,6 +165,8 @@ class NobleCurve implements Curve {
   readonly G: Point;
   readonly identity: Point;
   readonly #group;
+  /** Decodes points; of those it holds the last. */
+  readonly #decoder: Decoder;
 
   /** `opensslName`: what OpenSSL calls the curve. */
   constructor(
@@ -158,6 +175,8 @@ class NobleCurve implements Curve {
     private readonly opensslName: string,
   ) {
     this.#group = group;
+    this.#decoder = createECDH(opensslName) as Decoder;
+    invariant('setPublicKey' in this.#decoder, 'this version of Node.js cannot decode points');
     this.q = group.Fn.ORDER;
     this.G = new Point(this, group.BASE);
     this.identity = new Point(this, group.ZERO);
@@ -166,9 +185,10 @@ class NobleCurve implements Curve {
   point(bytes: Uint8Array): Point | undefined {
     if (bytes.length !== POINT_BYTES) return undefined;
     try {
-      // OpenSSL takes the square root in a third of noble's time.
-      const encoded = ECDH.convertKey(bytes, this.opensslName, undefined, undefined, 'uncompressed');
-      return this.#fromUncompressed(encoded as Buffer);
+      // OpenSSL takes the square root in a third of noble's time. `ECDH.convertKey` does the same, but makes an object
+      // for the curve each time, which takes half as long again.
+      this.#decoder.setPublicKey(bytes);
+      return this.#fromUncompressed(this.#decoder.getPublicKey());
     } catch {
       return undefined;
     }
@@ -187,6 +207,11 @@ class NobleCurve implements Curve {
     }
   }
 
+  multiplyBaseAll(scalars: readonly bigint[]): Point[] {
+    if (this.name !== 'P-256') return scalars.map((k) => this.multiplyBase(k));
+    return this.#points(p256BaseMultiples(scalars.map((k) => this.mod(k))));
+  }
+
   multiplyBasePublic(scalars: readonly bigint[]): Point[] {
     if (this.name === 'P-256') return scalars.map((k) => this.multiplyBase(k));
     const multiples = scalars.map((k) => secp256k1PublicBaseMultiple(this.mod(k)));
@@ -201,6 +226,43 @@ class NobleCurve implements Curve {
     return this.#points(normalizeZ(this.#group, multiples));
   }
 
+  multiplyPairs(pairs: readonly (readonly [Point, Point])[], scalars: readonly bigint[]): PairMultiples[] {
+    if (this.name === 'P-256') {
+      const [Ps, Qs] = [0, 1].map((l) =>
+        Point.valuesOf(
+          pairs.map((pair) => pair[l]!),
+          this,
+        ),
+      );
+      const reduced = scalars.map((k) => this.mod(k));
+      return p256Pairs(Ps!, Qs!, reduced).map(([kG, kP, kQ]) => [
+        new Point(this, kG),
+        new Point(this, kP),
+        new Point(this, kQ),
+      ]);
+    }
+    const ofBase = this.multiplyBaseAll(scalars);
+    const multiples = this.multiplyAll(
+      pairs.flat(),
+      scalars.flatMap((k) => [k, k]),
+    );
+    return ofBase.map((kG, i) => [kG, multiples[2 * i]!, multiples[2 * i + 1]!]);
+  }
+
+  addAll(points: readonly Point[], others: readonly Point[]): Point[] {
+    const [Ps, Qs] = [points, others].map((values) => this.#affine(Point.valuesOf(values, this)));
+    const sums = chordSums(
+      this.#group.Fp,
+      Ps!.map((P) => P.toAffine()),
+      Qs!.map((Q) => Q.toAffine()),
+    );
+    return sums.map((sum, i) => {
+      const [P, Q] = [Ps![i]!, Qs![i]!];
+      if (sum !== undefined && !P.is0() && !Q.is0()) return new Point(this, this.#group.fromAffine(sum));
+      return this.normalized([new Point(this, P.add(Q))])[0]!;
+    });
+  }
+
   normalized(points: readonly Point[]): Point[] {
     return this.#points(normalizeZ(this.#group, Point.valuesOf(points, this)));
   }
@@ -210,6 +272,11 @@ class NobleCurve implements Curve {
     const x = bytesToBigint(encoded.subarray(1, 33));
     const y = bytesToBigint(encoded.subarray(33));
     return new Point(this, this.#group.fromAffine({ x, y }));
+  }
+
+  /** The same with Z = 1, but for the identity: most are so already. */
+  #affine(values: WeierstrassPoint<bigint>[]): readonly WeierstrassPoint<bigint>[] {
+    return values.every(({ Z }) => Z === 1n) ? values : normalizeZ(this.#group, values);
   }
 
   #points(values: readonly WeierstrassPoint<bigint>[]): Point[] {
@@ -236,9 +303,16 @@ class NobleCurve implements Curve {
     return sampleBelow(this.q, random);
   }
 
-  randomPoint(random: Random): Point {
-    if (this.name === 'P-256') return this.multiplyBase(1n + sampleBelow(this.q - 1n, random));
-    // Decoding, which half of all x-coordinates fail, takes a fifth of the time of a multiple here.
+  randomPoints(count: number, random: Random): Point[] {
+    if (this.name === 'P-256') {
+      const scalars = Array.from({ length: count }, () => 1n + sampleBelow(this.q - 1n, random));
+      return this.multiplyBaseAll(scalars);
+    }
+    return Array.from({ length: count }, () => this.#decodedPoint(random));
+  }
+
+  /** A random point: decoding, which half of all x-coordinates fail, takes a fifth of the time of a multiple here. */
+  #decodedPoint(random: Random): Point {
     for (;;) {
       const encoded = random(POINT_BYTES);
       encoded[0] = 2 + (encoded[0]! & 1);

@@ -102,7 +102,10 @@ export function hashToCurve(curve: Curve, inputs: readonly HashInput[], options:
   const { Fp } = SUITES[curve.name];
   const us = inputs.flatMap((input) => hashToField(input, Fp.ORDER));
   const mapped = mapToCurve(curve, us, options);
-  return curve.normalized(inputs.map((_, i) => mapped[2 * i]!.add(mapped[2 * i + 1]!)));
+  return curve.addAll(
+    mapped.filter((_, k) => k % 2 === 0),
+    mapped.filter((_, k) => k % 2 === 1),
+  );
 }
 
 // §5
@@ -122,11 +125,11 @@ function hashToField(input: HashInput, p: bigint): [bigint, bigint] {
   ];
 }
 
-const sha256 = (...parts: readonly Uint8Array[]): Uint8Array => {
-  const digest = createHash('sha256');
-  for (const part of parts) digest.update(part);
-  return digest.digest();
-};
+/** Joined, because each call of OpenSSL costs more than hashing a part. */
+const sha256 = (...parts: readonly Uint8Array[]): Uint8Array =>
+  createHash('sha256')
+    .update(concatBytes(...parts))
+    .digest();
 
 const Z_PAD = new Uint8Array(BLOCK_BYTES);
 const LENGTH = Uint8Array.of(0, HASHES * HASH_BYTES);

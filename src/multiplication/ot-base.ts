@@ -9,7 +9,7 @@
  * Points and keys stand one after the other in byte strings. Everything chosen by Δ is chosen by masks.
  */
 import { bytesToBigint, concatBytes, type Random } from '../core/bytes.js';
-import { hash } from '../core/transcript.js';
+import { hasher } from '../core/transcript.js';
 import { type Curve, curveByName, POINT_BYTES, type Point, SCALAR_BYTES } from '../curve/curve.js';
 import { type HashInput, hashToCurve, suiteOf } from '../curve/hash-to-curve.js';
 import { type OtContext, otFields } from './ot-context.js';
@@ -33,60 +33,52 @@ const item = (bytes: Uint8Array, i: number, length: number): Uint8Array =>
   bytes.subarray(i * length, (i + 1) * length);
 
 /** What Hc(bit; i, p) hashes: the bit is the last character of the domain separation tag's first part. */
-function maskInput(ctx: OtContext, curve: Curve, bit: number, i: number, p: Uint8Array): HashInput {
-  const message = hash('base ot point', [...otFields(ctx), BigInt(i), p]);
-  const dst = concatBytes(
-    text.encode('ecdsa-mpc/v1/base ot '),
-    Uint8Array.of(0x30 + bit),
-    text.encode(` with ${suiteOf(curve)}`),
-  );
-  return { message, dst };
+function maskInputs(ctx: OtContext, curve: Curve) {
+  const message = hasher('base ot point', otFields(ctx));
+  const before = text.encode('ecdsa-mpc/v1/base ot ');
+  const after = text.encode(` with ${suiteOf(curve)}`);
+  return (bit: number, i: number, p: Uint8Array): HashInput => ({
+    message: message([BigInt(i), p]),
+    dst: concatBytes(before, Uint8Array.of(0x30 + bit), after),
+  });
 }
 
-/** k_{i,x} = H("base ot"; i, x, p_{i,0}, p_{i,1}, A_i, the point that both sides can compute). */
-const keyOf = (
-  ctx: OtContext,
-  i: number,
-  x: number,
-  points: Uint8Array,
-  A: Uint8Array,
-  shared: Point,
-): Uint8Array =>
-  hash(
-    'base ot',
-    [
-      ...otFields(ctx),
-      BigInt(i),
-      Uint8Array.of(x),
-      item(points, 2 * i, POINT_BYTES),
-      item(points, 2 * i + 1, POINT_BYTES),
-      A,
-      shared.toBytes(),
-    ],
-    KEY_BYTES,
-  );
+/**
+ * k_{i,x} = H("base ot"; i, x, p_{i,0}, p_{i,1}, A_i, the point that both sides can compute), of all p and A; written to
+ * its place in `keys`.
+ */
+function keyWriter(ctx: OtContext, points: Uint8Array, A: Uint8Array, keys: Uint8Array) {
+  const keyOf = hasher('base ot', otFields(ctx));
+  return (place: number, i: number, x: number, shared: Point): void => {
+    const [p0, p1] = [item(points, 2 * i, POINT_BYTES), item(points, 2 * i + 1, POINT_BYTES)];
+    const fields = [BigInt(i), Uint8Array.of(x), p0, p1, item(A, i, POINT_BYTES), shared.toBytes()];
+    const key = keyOf(fields, KEY_BYTES);
+    keys.set(key, place * KEY_BYTES);
+    key.fill(0);
+  };
+}
 
 /** S: draws Δ and the b_i, and makes the points that hide them. */
 export function choose(ctx: OtContext, random: Random) {
   const curve = curveByName(ctx.curve);
   const delta = random(DELTA_BYTES);
   const b = new Uint8Array(BASE_TRANSFERS * SCALAR_BYTES);
-  const others: Uint8Array[] = [];
-  const chosen = Array.from({ length: BASE_TRANSFERS }, (_, i) => {
-    const b_i = curve.randomScalar(random);
-    b.set(curve.scalarBytes(b_i), i * SCALAR_BYTES);
-    others.push(curve.randomPoint(random).toBytes());
-    return curve.multiplyBase(b_i);
-  });
+  const scalars = Array.from({ length: BASE_TRANSFERS }, () => curve.randomScalar(random));
+  for (const [i, b_i] of scalars.entries()) b.set(curve.scalarBytes(b_i), i * SCALAR_BYTES);
+  const others = curve.randomPoints(BASE_TRANSFERS, random).map((point) => point.toBytes());
+  const maskInput = maskInputs(ctx, curve);
   const masks = hashToCurve(
     curve,
-    others.map((other, i) => maskInput(ctx, curve, bitOf(delta, i), i, other)),
+    others.map((other, i) => maskInput(bitOf(delta, i), i, other)),
     { secret: true },
   );
-  const masked = chosen.map((point, i) => point.subtract(masks[i]!));
+  const masked = curve.addAll(
+    curve.multiplyBaseAll(scalars),
+    masks.map((mask) => mask.negate()),
+  );
 
   const points = new Uint8Array(CHOICE_POINTS_BYTES);
-  for (const [i, point] of curve.normalized(masked).entries()) {
+  for (const [i, point] of masked.entries()) {
     const [chosen, other] = [point.toBytes(), others[i]!];
     const [p0, p1] = [item(points, 2 * i, POINT_BYTES), item(points, 2 * i + 1, POINT_BYTES)];
     // p_{i,0} is the chosen one unless Δ_i is 1.
@@ -110,34 +102,30 @@ export function transfer(ctx: OtContext, points: Uint8Array, random: Random) {
   if (bases === undefined) return undefined;
 
   const a = Array.from({ length: BASE_TRANSFERS }, () => curve.randomScalar(random));
-  const A = concatBytes(...a.map((a_i) => curve.multiplyBase(a_i).toBytes()));
-  const shared = curve.multiplyAll(
-    bases,
-    bases.map((_, k) => a[k >> 1]!),
-  );
+  const multiples = curve.multiplyPairs(bases, a);
+  const A = concatBytes(...multiples.map(([A_i]) => A_i.toBytes()));
   const keys = new Uint8Array(2 * KEYS_BYTES);
-  for (const [k, point] of shared.entries()) {
-    const [i, x] = [k >> 1, k & 1];
-    const key = keyOf(ctx, i, x, points, item(A, i, POINT_BYTES), point);
-    keys.set(key, x * KEYS_BYTES + i * KEY_BYTES);
-    key.fill(0);
-  }
+  const writeKey = keyWriter(ctx, points, A, keys);
+  for (const [i, [, ...shared]] of multiples.entries())
+    for (const [x, point] of shared.entries()) writeKey(x * BASE_TRANSFERS + i, i, x, point);
   return { A, keys };
 }
 
-/** p_{i,x} + Hc(x; i, p_{i,1−x}) of all i and x; `undefined`: something is no point, or the sum is the identity. */
-function basesOf(ctx: OtContext, curve: Curve, points: Uint8Array): Point[] | undefined {
+/** p_{i,x} + Hc(x; i, p_{i,1−x}) for x = 0, 1; `undefined`: something is no point, or a sum is the identity. */
+function basesOf(ctx: OtContext, curve: Curve, points: Uint8Array): (readonly [Point, Point])[] | undefined {
   const decoded: Point[] = [];
   const inputs: HashInput[] = [];
+  const maskInput = maskInputs(ctx, curve);
   for (let k = 0; k < 2 * BASE_TRANSFERS; k += 1) {
     const p = curve.point(item(points, k, POINT_BYTES));
     if (p === undefined) return undefined;
     decoded.push(p);
-    inputs.push(maskInput(ctx, curve, k & 1, k >> 1, item(points, k ^ 1, POINT_BYTES)));
+    inputs.push(maskInput(k & 1, k >> 1, item(points, k ^ 1, POINT_BYTES)));
   }
   const masks = hashToCurve(curve, inputs, { secret: false });
-  const bases = decoded.map((p, k) => p.add(masks[k]!));
-  return bases.some((base) => base.isIdentity) ? undefined : bases;
+  const bases = curve.addAll(decoded, masks);
+  if (bases.some((base) => base.isIdentity)) return undefined;
+  return Array.from({ length: BASE_TRANSFERS }, (_, i) => [bases[2 * i]!, bases[2 * i + 1]!]);
 }
 
 /** S: the k_{i,Δ_i}, from R's answer to its points. `undefined`: something in the answer is no point. */
@@ -157,10 +145,8 @@ export function receive(
 
   const scalars = answers.map((_, i) => bytesToBigint(item(b, i, SCALAR_BYTES)));
   const keys = new Uint8Array(KEYS_BYTES);
-  for (const [i, point] of curve.multiplyAll(answers, scalars).entries()) {
-    const key = keyOf(ctx, i, bitOf(delta, i), points, item(A, i, POINT_BYTES), point);
-    keys.set(key, i * KEY_BYTES);
-    key.fill(0);
-  }
+  const writeKey = keyWriter(ctx, points, A, keys);
+  for (const [i, point] of curve.multiplyAll(answers, scalars).entries())
+    writeKey(i, i, bitOf(delta, i), point);
   return keys;
 }

@@ -14,7 +14,7 @@
  */
 import { createCipheriv } from 'node:crypto';
 import { equalBytes, type Random, Secret } from '../core/bytes.js';
-import { hash } from '../core/transcript.js';
+import { hash, hasher } from '../core/transcript.js';
 import {
   addElement,
   addProduct,
@@ -90,12 +90,12 @@ function addMasked(target: Uint8Array, source: Uint8Array, bit: number): void {
 
 /** PRG(k) of all keys, a column each: AES-128-CTR under H("ot prg"; k). */
 function expandKeys(ctx: OtContext, keys: Uint8Array): Uint8Array {
-  const fields = otFields(ctx);
+  const seedOf = hasher('ot prg', otFields(ctx));
   const columns = new Uint8Array(COLUMNS_BYTES);
   const zeros = new Uint8Array(COLUMN_BYTES);
   const counter = new Uint8Array(16);
   for (let i = 0; i < BASE_TRANSFERS; i += 1) {
-    const key = hash('ot prg', [...fields, keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES)], 16);
+    const key = seedOf([keys.subarray(i * KEY_BYTES, (i + 1) * KEY_BYTES)], 16);
     const column = createCipheriv('aes-128-ctr', key, counter).update(zeros);
     columns.set(column, i * COLUMN_BYTES);
     column.fill(0);

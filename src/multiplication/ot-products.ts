@@ -71,7 +71,7 @@ export function sendProducts(
   const [a_0, a_1] = inputs;
   const mask = curve.randomScalar(random);
   const [view0, view1] = [viewOf(pads0.bytes), viewOf(pads1.bytes)];
-  const alpha = Array.from({ length: CORRECTIONS }, (_, k) => wideAt(view0, k * WIDE_BYTES) % q);
+  const alpha = Array.from({ length: CORRECTIONS }, (_, k) => wideAt(view0, k * WIDE_BYTES));
   const a = new Uint8Array(CORRECTIONS * SCALAR_BYTES);
   const aView = viewOf(a);
   // A multiple of q above every pad, so that no difference is negative.

@@ -5,7 +5,7 @@ import { shake256 } from '@noble/hashes/sha3.js';
 import { cshake256, tuplehash256 } from '@noble/hashes/sha3-addons.js';
 import * as fc from 'fast-check';
 import { bytesToBigint, fromHex, toHex } from '#src/core/bytes.js';
-import { challenge, type Field, hash, hashStream, hashToScalar } from '#src/core/transcript.js';
+import { challenge, type Field, hash, hasher, hashStream, hashToScalar } from '#src/core/transcript.js';
 
 // NIST SP 800-185 §2.3, written anew from its text, over strings of hex.
 
@@ -76,6 +76,24 @@ test('the hash is SHAKE256 of that encoding', () => {
       },
     ),
     { numRuns: 300 },
+  );
+});
+
+test('hashes that begin alike are the same hashes', () => {
+  fc.assert(
+    fc.property(
+      fc.string(),
+      fc.array(fields, { maxLength: 3 }),
+      fc.array(fc.array(fields, { maxLength: 3 }), { maxLength: 3 }),
+      fc.integer({ min: 1, max: 256 }),
+      (tag, first, lists, n) => {
+        const hashOf = hasher(tag, first);
+        for (const list of lists) {
+          assert.deepEqual(hashOf(list, n), hash(tag, [...first, ...list], n));
+          assert.deepEqual(hashOf(list), hash(tag, [...first, ...list]));
+        }
+      },
+    ),
   );
 });
 

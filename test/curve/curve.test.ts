@@ -95,6 +95,19 @@ for (const name of ['P-256', 'secp256k1'] as const) {
     const ofBase = curve.multiplyBasePublic(scalars);
     for (const [i, k] of scalars.entries()) assert.ok(ofBase[i]!.equals(curve.multiplyBase(k)), `${i}`);
     assert.throws(() => curve.multiplyAll([other.G], [1n]), { code: 'BUG' });
+    for (const [i, kG] of curve.multiplyBaseAll(scalars).entries())
+      assert.ok(kG.equals(curve.multiplyBase(scalars[i]!)), `${i}`);
+    const others = [Q, P, identity, P.negate(), P, Q, G];
+    const pairs = all.map((point, i) => [point, others[i]!] as const);
+    for (const [i, multiples] of curve.multiplyPairs(pairs, scalars).entries())
+      for (const [l, point] of [G, ...pairs[i]!].entries())
+        assert.ok(multiples[l]!.equals(point.multiplyPublic(scalars[i]!)), `${i}, ${l}`);
+    for (const [i, sum] of curve.addAll(all, others).entries())
+      assert.ok(sum.equals(all[i]!.add(others[i]!)), `${i}`);
+    for (const many of [curve.multiplyBaseAll([]), curve.multiplyPairs([], []), curve.addAll([], [])])
+      assert.deepEqual(many, []);
+    assert.throws(() => curve.multiplyPairs([[G, other.G]], [1n]), { code: 'BUG' });
+    assert.throws(() => curve.addAll([G], [other.G]), { code: 'BUG' });
   });
 
   test(`${name}: encodings`, () => {
@@ -190,14 +203,14 @@ for (const name of ['P-256', 'secp256k1'] as const) {
   });
 
   test(`${name}: random points are any points, but never the identity`, () => {
-    const drawn = Array.from({ length: 64 }, () => curve.randomPoint(randomBytes));
+    const drawn = curve.randomPoints(64, randomBytes);
     assert.ok(drawn.every((point) => point.curve === curve && !point.isIdentity));
     const encoded = drawn.map((point) => toHex(point.toBytes()));
     assert.equal(new Set(encoded).size, drawn.length);
     assert.deepEqual([...new Set(encoded.map((hex) => hex.slice(0, 2)))].sort(), ['02', '03']);
     // From nothing but zeros comes the smallest scalar, which is 1.
     const zeros = (length: number) => new Uint8Array(length);
-    if (name === 'P-256') assert.ok(curve.randomPoint(zeros).equals(G));
+    if (name === 'P-256') assert.ok(curve.randomPoints(1, zeros)[0]!.equals(G));
   });
 
   test(`${name}: message fields`, () => {
