@@ -109,7 +109,7 @@ test('many powers of one base equal those made one by one, whatever the modulus 
     fc.bigInt({ min: 0n, max: 1n << 700n }),
   );
   fc.assert(
-    fc.property(modulus, base, fc.array(exponent, { maxLength: 5 }), (m, b, exponents) => {
+    fc.property(modulus, base, fc.array(exponent, { maxLength: 10 }), (m, b, exponents) => {
       assert.deepEqual(
         publicPowers(b, exponents, m),
         exponents.map((e) => reference(b, e, m)),
@@ -119,14 +119,36 @@ test('many powers of one base equal those made one by one, whatever the modulus 
   );
 });
 
-test('many powers of one base at every length of exponents up to three columns for each of six blocks', () => {
-  for (let bits = 0n; bits <= 180n; bits += 1n) {
-    const exponents = [0n, 1n, 1n << bits, (1n << bits) - 1n, (1n << bits) / 3n];
+test('many powers of one base for every number of exponents up to three groups of eight', () => {
+  for (let count = 0; count <= 24; count += 1) {
+    const exponents = Array.from({ length: count }, (_, i) => (N * BigInt(i + 1)) >> BigInt(1800 + 3 * i));
     assert.deepEqual(
       publicPowers(5n, exponents, N),
       exponents.map((e) => reference(5n, e, N)),
-      `${bits} bits`,
+      `${count} exponents`,
     );
+  }
+});
+
+test('many powers of one base at every length of exponents and modulus', () => {
+  for (let bits = 0n; bits <= 70n; bits += 1n) {
+    const exponents = [0n, 1n, 1n << bits, (1n << bits) - 1n, (1n << bits) / 3n];
+    for (const modulus of [1n, 2n, 1n << bits, (1n << bits) + 1n, N]) {
+      assert.deepEqual(
+        publicPowers(modulus - 2n, exponents, modulus),
+        exponents.map((e) => reference(modulus - 2n, e, modulus)),
+        `${bits} bits modulo ${modulus}`,
+      );
+    }
+  }
+});
+
+test('a thousand products in a row, none of them reduced, whatever the modulus', () => {
+  for (const modulus of [1n, 2n, 3n, 255n, (1n << 64n) - 1n, N]) {
+    const exponent = (1n << 1000n) - 1n;
+    const powers = publicPowers(modulus - 2n, [exponent, exponent], modulus);
+    const expected = reference(modulus - 2n, exponent, modulus);
+    assert.deepEqual(powers, [expected, expected]);
   }
 });
 
