@@ -52,6 +52,7 @@ function rootKey(p1: bigint, p2: bigint): JsonWebKey {
   };
 }
 
+/** x^(2^squarings) mod N. */
 const raised = (x: bigint, squarings: number, N: bigint): bigint =>
   squarings === 0 ? x : raised((x * x) % N, squarings - 1, N);
 
@@ -78,11 +79,11 @@ export class EighthRoots {
       const square = raised(y, 1, this.#N);
       const root = this.#decrypt?.(bigintToBytes(square, Math.ceil(bitLength(this.#N) / 8)));
       if (root === undefined) return undefined;
-      // OpenSSL multiplies by the sixteenth power of a random number and divides by the number again, after which the
-      // sixteenth root may be one that is no square.
-      const u = bytesToBigint(root);
+      // OpenSSL multiplies by the sixteenth power of a random number and divides by the number again, so that its
+      // sixteenth root need not be a square; the square of that root is.
+      const x = raised(bytesToBigint(root), 1, this.#N);
       root.fill(0);
-      return raised(u, 4, this.#N) === square ? raised(u, 1, this.#N) : undefined;
+      return raised(x, 3, this.#N) === square ? x : undefined;
     } catch {
       return undefined;
     }
