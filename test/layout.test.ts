@@ -50,7 +50,14 @@ const WORDS: readonly (readonly [what: string, word: RegExp, ...owners: string[]
     'math/modpow.ts',
   ],
   // RSA without padding is one: encryption in time that depends on what it computes with, decryption in constant time.
-  ['a power by RSA', /RSA_NO_PADDING/, 'math/public-power.ts', 'math/roots.ts', 'pve/recipient.ts'],
+  ['a power by RSA', /RSA_NO_PADDING/, 'math/roots.ts', 'math/rsa-power.ts', 'pve/recipient.ts'],
+  [
+    'a power in time that depends on the exponent',
+    /\brsaPower\b/,
+    'math/prime.ts',
+    'math/public-power.ts',
+    'math/rsa-power.ts',
+  ],
   [
     'a fast power where nothing is verified',
     /\bpublicPowers?\b/,
@@ -174,6 +181,11 @@ test('each rule is tripped by what it forbids, and by nothing else', () => {
     ['math/a.ts', "import { gcd, modPow } from 'bigint-crypto-utils';", 'uses a modular power'],
     ['paillier/a.ts', "import { createDiffieHellman } from 'node:crypto';", 'uses a modular power'],
     ['math/a.ts', 'const padding = constants.RSA_NO_PADDING;', 'uses a power by RSA'],
+    [
+      'math/a.ts',
+      "import { rsaPower } from './rsa-power.js';",
+      'uses a power in time that depends on the exponent',
+    ],
     [
       'paillier/a.ts',
       "import { publicPower } from '../math/public-power.js';",

@@ -1,6 +1,6 @@
 /**
- * The only modular exponentiation of the program, but for powers of what is public (public-power.ts) and the roots that
- * Π^mod shows (roots.ts).
+ * The only modular exponentiation of the program, but for powers of what is public (public-power.ts), the roots that
+ * Π^mod shows (roots.ts), and powers of 3 modulo what may turn out prime (prime.ts).
  *
  * BigInt exponentiation is slow and its time depends on its secrets. OpenSSL's constant-time routine is 7–10
  * times faster, and Node offers it for any odd modulus through the Diffie–Hellman class: with the modulus as

@@ -1,22 +1,11 @@
 /** Safe primes, and primality of numbers that a peer chose. */
 import { checkPrimeSync } from 'node:crypto';
-import { bitLength, type Random } from '../core/bytes.js';
+import type { Random } from '../core/bytes.js';
 import { invariant, MpcError } from '../core/errors.js';
-import { engineName, modPow } from './modpow.js';
 import { gcd } from './modular.js';
-import { sampleBits } from './sample.js';
-
-/** The primes below `bound`, by Eratosthenes. */
-function primesBelow(bound: number): Uint32Array {
-  const composite = new Uint8Array(bound);
-  const primes: number[] = [];
-  for (let i = 2; i < bound; i += 1) {
-    if (composite[i] === 1) continue;
-    primes.push(i);
-    for (let j = i * i; j < bound; j += i) composite[j] = 1;
-  }
-  return Uint32Array.from(primes);
-}
+import { rsaPower } from './rsa-power.js';
+import { sampleBelow, sampleBits } from './sample.js';
+import { primesBelow, Sieve, STEP } from './sieve.js';
 
 /**
  * Whether n is prime: OpenSSL's Miller–Rabin with random bases, at least 64 of them, so that even a composite
@@ -36,16 +25,7 @@ export function hasSmallFactor(n: bigint): boolean {
 }
 
 /**
- * Candidates with a smaller prime factor than this, in p or (p − 1)/2, are sieved out. A bound of 2^18 leaves a
- * quarter more candidates to test, one of 2^22 takes longer in the sieve than it saves.
- */
-const SIEVE_BOUND = 2 ** 20;
-
-/** A safe prime above 7 is ≡ 11 mod 12: neither it nor its odd half p' is a multiple of 2 or 3. */
-const STEP = 12n;
-
-/**
- * Candidates per random start: bits²/64, in which a quarter of a safe prime is to be expected at any length.
+ * Candidates per window: bits²/64, in which a quarter of a safe prime is to be expected at any length.
  *
  * Walking on from one random start until a prime is met would pick primes in proportion to the gaps before
  * them. Bounded windows bound that: with λ = 1/4 primes per window no prime is more than λ/(1 − e^−λ) = 1.13
@@ -55,49 +35,62 @@ const STEP = 12n;
 const windowLength = (bits: number): number => Math.ceil(bits ** 2 / 64);
 
 /**
- * A random safe prime of exactly `bits` bits, the top two of them set; bits ≥ 128.
+ * Candidates with a smaller prime factor, in p or in p', are sieved out: 2^21 at 1024 bits. With half or twice
+ * as much a search takes as long: what the tests gain, the sieve loses.
+ */
+const sieveBound = (bits: number): number => 2 * bits ** 2;
+
+/**
+ * The windows of a search start within 12·2^48 of one random number, which alone has to be divided by all the primes
+ * that sieve. At 1024 bits 2^32 safe primes are to be expected there, at 1536 bits 2^31, give or take one in 2^15: so
+ * a prime is as likely as with windows anywhere. Two primes from there would be close enough to factor their product:
+ * a search finds one.
+ */
+const REACH_BITS = 48;
+
+/**
+ * A random safe prime of exactly `bits` bits, the top two of them set; for 128 to 2048 bits.
  *
- * About 800 candidates at 1024 bits, 1800 at 1536. `aborted` is read between candidates, which take about a
- * millisecond each; when it turns true the search ends with code `INTERRUPTED`.
+ * About 770 candidates at 1024 bits, 1550 at 1536. `aborted` is read between candidates, which take a millisecond
+ * at most, and in the sieve; when it turns true the search ends with code `INTERRUPTED`.
  */
 export function safePrime(bits: number, random: Random, aborted: () => boolean): bigint {
   invariant(bits >= 128, 'safePrime: shorter than its sieve allows');
-  const sievePrimes = primesBelow(SIEVE_BOUND);
-  const topBits = 3n << BigInt(bits - 2);
+  const pause = (): void => {
+    if (aborted()) throw new MpcError('INTERRUPTED', 'the search for safe primes was interrupted');
+  };
+  const centre = randomCentre(bits, random);
+  using sieve = new Sieve(centre, sieveBound(bits), pause);
   for (;;) {
-    const start = topBits + STEP * (sampleBits(bits - 2, random) / STEP) + 11n - (topBits % STEP);
-    for (const offset of survivors(start, windowLength(bits), sievePrimes)) {
-      if (aborted()) throw new MpcError('INTERRUPTED', 'the search for safe primes was interrupted');
-      const p = start + STEP * BigInt(offset);
-      if (mayBePrime(p) && isSafePrime(p) && bitLength(p) === bits) return p;
+    const first = Number(sampleBits(REACH_BITS, random));
+    for (const i of sieve.survivors(first, windowLength(bits))) {
+      pause();
+      const p = centre + BigInt(STEP * (first - i));
+      if (isSafeCandidate(p)) return p;
     }
   }
 }
 
-/**
- * Those k in 0 … length − 1 for which neither p = start + 12k nor (p − 1)/2 is a multiple of one of `primes`,
- * for start ≡ 11 mod 12.
- */
-function survivors(start: bigint, length: number, primes: Uint32Array): number[] {
-  const struck = new Uint8Array(length);
-  const strike = (first: number, prime: number): void => {
-    for (let k = first; k < length; k += prime) struck[k] = 1;
-  };
-  for (const prime of primes) {
-    if (prime <= 3) continue;
-    const residue = Number(start % BigInt(prime));
-    // 12^−1 = (1 + prime·j)/12 where prime·j ≡ −1 mod 12; units mod 12 are their own inverses.
-    const inverse = (1 + prime * (12 - (prime % 12))) / 12;
-    strike(((prime - residue) * inverse) % prime, prime); // start + 12k ≡ 0
-    strike(((prime - residue + 1) * inverse) % prime, prime); // start + 12k ≡ 1
-  }
-  return Array.from(struck.keys()).filter((k) => struck[k] === 0);
+/** A random number ≡ 11 mod 12 from which no window reaches out of 3·2^(bits − 2) … 2^bits. */
+function randomCentre(bits: number, random: Random): bigint {
+  const top = 1n << BigInt(bits - 2);
+  const reach = 1n << BigInt(REACH_BITS);
+  const steps = reach + sampleBelow(top / BigInt(STEP) - 2n * reach, random);
+  return 3n * top + BigInt(STEP) * steps - 1n;
 }
 
 /**
- * One Euler test of p to the base 3, a square modulo p ≡ 11 mod 12: false only for composites, and for nearly
- * all of them. It goes first because {@link isSafePrime} takes 64 rounds to find one half of p prime before it
- * looks at the other, 31 times out of 32 for nothing: without this the search takes a third longer at 1024 bits.
- * With BigInt powers it would not pay.
+ * {@link isSafePrime} of a p ≡ 11 mod 12, by way of one power of 3, a square modulo such a prime. It is 1 for hardly any
+ * composite, so it goes first: OpenSSL's test takes 64 rounds to find one half of p prime before it looks at the
+ * other, 27 times out of 28 for nothing. And if p' is prime and greater than √p, it proves p prime: p' divides p − 1,
+ * 3^(p − 1) ≡ 1, and 3² − 1 is prime to p (Pocklington).
+ *
+ * The time of the power depends on its exponent, p'. So does that of every round of OpenSSL's test, a power by the
+ * very same routine (BN_mod_exp_mont) with the odd part of p' − 1 as exponent: one such power more adds nothing to
+ * the 64 of the prime that is found. The rest are thrown away.
  */
-const mayBePrime = (p: bigint): boolean => engineName() === 'bigint' || modPow(3n, (p - 1n) / 2n, p) === 1n;
+function isSafeCandidate(p: bigint): boolean {
+  const half = (p - 1n) / 2n;
+  const power = rsaPower(3n, half, p);
+  return power === undefined ? isSafePrime(p) : power === 1n && isPrime(half);
+}

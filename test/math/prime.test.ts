@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { bitLength, type Random, randomBytes } from '#src/core/bytes.js';
-import { MpcError } from '#src/core/errors.js';
+import { bigintToBytes, bitLength, type Random, randomBytes, Secret } from '#src/core/bytes.js';
 import { hash } from '#src/core/transcript.js';
 import { hasSmallFactor, isPrime, isSafePrime, safePrime } from '#src/math/prime.js';
-import { sampleBits } from '#src/math/sample.js';
+import { sampleBelow, sampleBits } from '#src/math/sample.js';
 import { testSafePrimes } from '../support/primes.js';
 
 const never = (): boolean => false;
@@ -66,29 +65,34 @@ test('safe primes have exactly the length asked for, and differ', () => {
   assert.equal(new Set(primes.map(({ p }) => p % 2n ** 200n)).size, primes.length);
 });
 
-test('candidates that run over the length asked for are refused', () => {
+/** How far from the ends of their range searches start, in steps of 12. */
+const REACH = 1n << 48n;
+const startsOf = (bits: number): bigint => (1n << BigInt(bits - 2)) / 12n - 2n * REACH;
+
+test('no window reaches out of the range: not from the first centre downwards, not from the last upwards', () => {
+  /** A search with one window at an end of its reach, and then others. */
+  const searchFrom = (bits: number, starts: readonly bigint[], first: number): bigint => {
+    const length = Math.ceil(bitLength(startsOf(bits) - 1n) / 8);
+    const draws = [...starts.map((start) => bigintToBytes(start, length)), new Uint8Array(6).fill(first)];
+    const then = seeded(`ends ${bits}`);
+    return safePrime(bits, (length) => draws.shift() ?? then(length), never);
+  };
   for (let bits = 128; bits < 160; bits += 1) {
-    const then = seeded(`overflow ${bits}`);
-    let calls = 0;
-    const ones: Random = (length) => {
-      calls += 1;
-      return calls === 1 ? new Uint8Array(length).fill(255) : then(length);
-    };
-    assert.equal(bitLength(safePrime(bits, ones, never)), bits);
+    assert.equal(searchFrom(bits, [0n], 0) >> BigInt(bits - 2), 3n);
+    const greatest = searchFrom(bits, [startsOf(bits) - 1n], 255);
+    assert.equal(greatest >> BigInt(bits - 2), 3n);
+    assert.equal(searchFrom(bits, [startsOf(bits), startsOf(bits) - 1n], 255), greatest);
   }
 });
 
 test('the sieve strikes no safe prime: the search finds what trying every candidate finds', () => {
   const bits = 128;
-  const topBits = 3n << BigInt(bits - 2);
   const tryAll = (random: Random): bigint => {
+    const start = sampleBelow(startsOf(bits), random);
     for (;;) {
-      const x = topBits + sampleBits(bits - 2, random);
-      // The candidates ≡ 11 mod 12 of a window of bits²/64, from the block of twelve above topBits that x is in.
-      const blockStart = x - ((x - topBits) % 12n);
-      const first = blockStart + 11n - (topBits % 12n);
-      for (let k = 0n; k < BigInt(bits ** 2 / 64); k += 1n) {
-        const p = first + 12n * k;
+      const k = REACH + start + sampleBits(48, random);
+      for (let i = 0n; i < BigInt(bits ** 2 / 64); i += 1n) {
+        const p = (3n << BigInt(bits - 2)) + 12n * (k - i) - 1n;
         if (isSafePrime(p)) return p;
       }
     }
@@ -98,22 +102,37 @@ test('the sieve strikes no safe prime: the search finds what trying every candid
   }
 });
 
-test('the search reads `aborted` between candidates and ends as interrupted', () => {
-  let candidates = 0;
-  const isInterrupted = (error: unknown): boolean =>
-    error instanceof MpcError && error.code === 'INTERRUPTED';
-  const afterFive = (): boolean => {
-    candidates += 1;
-    return candidates > 5;
+test('the search reads `aborted` in the sieve and between candidates, and ends as interrupted', () => {
+  /** How often `aborted` was read, and random bytes were drawn, when it ends from the given reading on. */
+  const abortedAfter = (readings: number) => {
+    const seen = { readings: 0, draws: 0 };
+    const random = seeded('aborted');
+    const draw: Random = (length) => {
+      seen.draws += 1;
+      return random(length);
+    };
+    const aborted = (): boolean => {
+      seen.readings += 1;
+      return seen.readings > readings;
+    };
+    assert.throws(() => safePrime(1536, draw, aborted), { code: 'INTERRUPTED' });
+    assert.equal(seen.readings, readings + 1);
+    return seen.draws;
   };
-  assert.throws(() => safePrime(1536, seeded('aborted'), () => true), isInterrupted);
-  assert.throws(() => safePrime(1536, seeded('aborted'), afterFive), isInterrupted);
-  assert.equal(candidates, 6);
+  const live = Secret.live;
+  const draws = abortedAfter(0);
+  assert.equal(abortedAfter(51), draws, 'the sieve has 52 limbs, and draws nothing');
+  assert.equal(abortedAfter(52), draws + 1, 'the first candidate of the first window');
+  assert.equal(abortedAfter(60), draws + 1);
+  assert.equal(Secret.live, live);
 });
 
-test('primes too short for the sieve are a bug of the caller', () => {
-  assert.throws(
-    () => safePrime(127, randomBytes, never),
-    (error) => error instanceof MpcError && error.code === 'BUG',
-  );
+test('a search leaves no secret behind', () => {
+  const live = Secret.live;
+  safePrime(128, seeded('live'), never);
+  assert.equal(Secret.live, live);
+});
+
+test('lengths that the sieve does not allow are a bug of the caller', () => {
+  for (const bits of [127, 2049]) assert.throws(() => safePrime(bits, randomBytes, never), { code: 'BUG' });
 });

@@ -4,7 +4,7 @@ import * as fc from 'fast-check';
 import { MpcError } from '#src/core/errors.js';
 import { modPow } from '#src/math/modpow.js';
 import { mod } from '#src/math/modular.js';
-import { PublicEngine, publicPower, publicPowers } from '#src/math/public-power.js';
+import { publicPower, publicPowers } from '#src/math/public-power.js';
 import { testSafePrimes } from '../support/primes.js';
 
 /** base^exponent mod modulus by squaring and multiplying, for exponent ≥ 0: nothing in common with OpenSSL. */
@@ -19,18 +19,6 @@ function reference(base: bigint, exponent: bigint, modulus: bigint): bigint {
 
 const [p, q] = testSafePrimes[1024] as [bigint, bigint];
 const N = p * q;
-
-/** An engine that counts the powers that RSA encryption makes. */
-function observed() {
-  const seen: bigint[] = [];
-  const engine = new PublicEngine((base, exponent, modulus) => {
-    seen.push(modulus);
-    return modPow(base, exponent, modulus);
-  });
-  engine.power(2n, 3n, N); // so that the self-test is not counted later
-  seen.length = 0;
-  return { engine, seen };
-}
 
 test('public powers equal those by squaring and multiplying, for odd and even moduli of all lengths', () => {
   const small = fc.bigInt({ min: 1n, max: 1n << 80n });
@@ -63,34 +51,6 @@ test('bases and exponents at their ends, non-units and results 0, 1 and −1', (
   assert.equal(publicPower(2n, p - 1n, p), 1n);
   assert.equal(publicPower(p, 2n, p ** 2n), 0n);
   assert.equal(publicPower(5n, 3n, 1n), 0n);
-});
-
-test('RSA encryption serves for odd moduli of 512 to 3072 bits, and no others', () => {
-  const { engine, seen } = observed();
-  const served = [(1n << 511n) + 1n, N, (1n << 3072n) - 1n];
-  const others = [(1n << 511n) - 1n, 1n << 2000n, (1n << 3072n) + 1n];
-  for (const modulus of [...served, ...others])
-    assert.equal(engine.power(12_345n, 77n, modulus), 12_345n ** 77n % modulus);
-  assert.deepEqual(seen, served);
-});
-
-test('without RSA encryption, and with one that computes wrongly, the other engine takes over', () => {
-  const missing = new PublicEngine(() => {
-    throw new Error('not supported');
-  });
-  const wrong = new PublicEngine((base, exponent, modulus) => modPow(base, exponent + 1n, modulus));
-  for (const engine of [missing, wrong]) {
-    assert.equal(engine.selfTest(), false);
-    assert.equal(engine.power(N / 3n, 65537n, N), modPow(N / 3n, 65537n, N));
-  }
-  let calls = 0;
-  const failing = new PublicEngine((base, exponent, modulus) => {
-    calls += 1;
-    if (calls > 2) throw new Error('out of memory');
-    return modPow(base, exponent, modulus);
-  });
-  assert.equal(failing.power(N / 3n, 65537n, N), modPow(N / 3n, 65537n, N));
-  assert.equal(calls, 3);
 });
 
 test('a negative exponent, and a modulus that is not positive, are bugs of the caller', () => {
