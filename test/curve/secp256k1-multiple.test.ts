@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import * as fc from 'fast-check';
-import { secp256k1Multiple, secp256k1PublicBaseMultiple } from '#src/curve/secp256k1-multiple.js';
+import {
+  HALF_BITS,
+  halvesOf,
+  LAMBDA,
+  secp256k1BaseMultiple,
+  secp256k1Multiple,
+  secp256k1PublicBaseMultiple,
+} from '#src/curve/secp256k1-multiple.js';
 
 const { BASE, ZERO } = secp256k1.Point;
 const { n: q } = secp256k1.Point.CURVE();
@@ -35,12 +42,34 @@ test('multiples of any point are those of noble, and proper coordinates', () => 
   );
 });
 
-test('public multiples of G are those of noble', () => {
+test('multiples of G, public and secret ones, are those of noble', () => {
   fc.assert(
     fc.property(scalars, (k) => {
-      assert.ok(secp256k1PublicBaseMultiple(k).equals(BASE.multiplyUnsafe(k)));
+      const expected = BASE.multiplyUnsafe(k);
+      assert.ok(secp256k1PublicBaseMultiple(k).equals(expected));
+      assert.ok(secp256k1BaseMultiple(k).equals(expected));
     }),
-    { numRuns: 150, examples: [[0n], [63n], [64n], [15n << 252n]] },
+    { numRuns: 150, examples: [[0n], [63n], [64n], [15n << 252n], [LAMBDA], [q - LAMBDA]] },
+  );
+});
+
+test('a scalar’s halves stand for it, are positive, and as short as the windows take, whatever blinds them', () => {
+  const blinds = fc.oneof(fc.uint8Array({ minLength: 8, maxLength: 8 }), fc.constantFrom(0, 0xff));
+  const extreme = fc.oneof(scalars, fc.constantFrom(LAMBDA, q - LAMBDA, LAMBDA - 1n, LAMBDA + 1n));
+  fc.assert(
+    fc.property(extreme, fc.tuple(blinds, blinds), (k, given) => {
+      const supply = given.map((blind) =>
+        typeof blind === 'number' ? new Uint8Array(8).fill(blind) : Uint8Array.from(blind),
+      );
+      const halves = halvesOf(k, (length) => {
+        const bytes = supply.shift()!;
+        assert.equal(bytes.length, length);
+        return bytes;
+      });
+      assert.equal((halves[0] + halves[1] * LAMBDA) % q, k);
+      for (const half of halves) assert.ok(half >= 0n && half < 1n << BigInt(HALF_BITS), `${half}`);
+    }),
+    { numRuns: 2000 },
   );
 });
 
@@ -48,4 +77,6 @@ test('the same multiple comes out whatever blinds the scalar', () => {
   const P = BASE.multiply(12345n);
   const expected = P.multiplyUnsafe(q - 6789n).toHex(true);
   for (let i = 0; i < 50; i += 1) assert.equal(secp256k1Multiple(P, q - 6789n).toHex(true), expected);
+  const ofBase = BASE.multiplyUnsafe(q - 6789n).toHex(true);
+  for (let i = 0; i < 50; i += 1) assert.equal(secp256k1BaseMultiple(q - 6789n).toHex(true), ofBase);
 });
