@@ -4,9 +4,10 @@
  * nothing outside this folder may depend on which multiplication runs.
  */
 import type { z } from 'zod';
-import { bytesToBigint, type Random, type Secret } from '../core/bytes.js';
+import { type Random, Secret } from '../core/bytes.js';
 import type { PartyName } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
+import { whenAborted } from '../rounds/abort-signal.js';
 import type { AnyRound, Compute, Run } from '../rounds/run.js';
 
 /** A pair of scalars mod q, one per input. */
@@ -15,11 +16,37 @@ export type ScalarPair = readonly [bigint, bigint];
 /** The same as big-endian bytes: the form in which jobs on worker threads give them. */
 export type ScalarBytes = readonly [Uint8Array, Uint8Array];
 
-/** The scalars of a job's result, whose bytes are wiped. */
-export function takeScalars(bytes: ScalarBytes): ScalarPair {
-  const scalars: ScalarPair = [bytesToBigint(bytes[0]), bytesToBigint(bytes[1])];
-  for (const array of bytes) array.fill(0);
-  return scalars;
+/**
+ * The scalars of a job's result: bytes, until somebody takes them as numbers, which cannot be wiped. What nobody has
+ * taken when the session ends is wiped.
+ */
+export class HeldScalars implements Disposable {
+  readonly #secrets: readonly [Secret, Secret];
+  readonly #stopListening: () => void;
+
+  constructor({ signal }: Pick<Run, 'signal'>, bytes: ScalarBytes) {
+    this.#secrets = [Secret.own(bytes[0]), Secret.own(bytes[1])];
+    this.#stopListening = whenAborted(signal, () => this.#wipe());
+  }
+
+  /** The scalars, once: after that, and after the end of the session, it throws `BUG`. */
+  take(): ScalarPair {
+    try {
+      const [first, second] = this.#secrets;
+      return [first.toBigint(), second.toBigint()];
+    } finally {
+      this[Symbol.dispose]();
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#stopListening();
+    this.#wipe();
+  }
+
+  #wipe(): void {
+    for (const secret of this.#secrets) secret.dispose();
+  }
 }
 
 /** The receiver's state between its two messages. */
@@ -50,16 +77,20 @@ export interface MultiplicationSetup extends Disposable {
   /** As receiver towards `use.peer`: draws χ. */
   open(use: Use): Promise<Opened>;
   /**
-   * As sender: answers the peer's message1 for inputs a_0, a_1 mod q.
+   * As sender: answers the peer's message1 for inputs a_0, a_1 mod q. May begin as soon as that is here.
    * `undefined`: the message fails its checks, and its sender is at fault.
    */
   respond(
     use: Use,
     message1: unknown,
     inputs: ScalarPair,
-  ): Promise<{ readonly message2: unknown; readonly c: ScalarPair } | undefined>;
-  /** As receiver: d_0, d_1 from the peer's answer; `undefined`: it fails its checks, and the peer is at fault. */
-  finish(use: Use, opened: Opened, message2: unknown): Promise<ScalarPair | undefined>;
+  ): Promise<{ readonly message2: unknown; readonly c: HeldScalars } | undefined>;
+  /**
+   * As receiver: works on the peer's answer. May begin as soon as that is here. What it returns gives d_0, d_1, once,
+   * or `undefined`: the answer fails its checks, and the peer is at fault. That is the verdict, with all that follows
+   * from it, and so it is asked for when all that comes before it in docs/protocol.md §8.3 holds for every peer.
+   */
+  finish(use: Use, opened: Opened, message2: unknown): Promise<() => ScalarPair | undefined>;
   /**
    * Makes ahead, in memory, what uses with `peer` need and what does not depend on its messages: enough for `count`
    * of each kind, within a limit. For a party that is idle; uses take from it and compute what is missing. Absent

@@ -9,10 +9,10 @@
  *
  * Each message is checked by its receiver, and whether the check fails depends on that party's secrets: on Δ, which
  * lasts as long as the set-up, or on the β_j. Hence a failed check voids the whole set-up, and no check may be tried a
- * second time: between a check and the release of what depends on it nothing else runs here (`#judged`), and the set-up
- * is erased before anybody learns that the check has failed. The check of message 1 is judged even when its session has
- * ended meanwhile: a peer that ends its sessions in time could otherwise try again and again, and learn bits of Δ by how
- * long this party's threads were busy.
+ * second time: whether it holds and whether none has failed before is one step (`#judged`), and the set-up is erased
+ * before anybody learns that the check has failed. The check of message 1 is judged as soon as it is done, also while
+ * others' messages are missing and when its session has ended: a peer that has them held back, or ends its sessions in
+ * time, could otherwise try again and again, and learn bits of Δ by how long this party's threads were busy.
  *
  * The sid of a use must be new: two uses of a pair under one sid have the same t_i and pads, whose masks would cancel.
  * A session's sid is, because this party's own nonce is in it.
@@ -27,12 +27,11 @@ import { whenAborted } from '../rounds/abort-signal.js';
 import type { PeerMap, Run } from '../rounds/run.js';
 import { directRound, ofPeer, peerMap, peerMapAsync, progressOf } from '../rounds/run.js';
 import {
+  HeldScalars,
   type Multiplication,
   type MultiplicationSetup,
   type Opened,
-  type ScalarBytes,
   type ScalarPair,
-  takeScalars,
   type Use,
 } from './multiplication.js';
 import { CHOICE_POINTS_BYTES, DELTA_BYTES, KEYS_BYTES, TRANSFER_POINTS_BYTES } from './ot-base.js';
@@ -120,11 +119,11 @@ export class OtSetup implements MultiplicationSetup {
       },
       { toTheEnd: true },
     );
-    const judged = this.#judged(use.peer, answer);
-    return judged && { message2: judged.correction, c: takeScalars(judged.secret) };
+    const c = this.#judged(use.peer, answer && new HeldScalars(use.run, answer.secret));
+    return c && { message2: answer!.correction, c };
   }
 
-  async finish(use: Use, opened: Opened, message2: unknown): Promise<ScalarPair | undefined> {
+  async finish(use: Use, opened: Opened, message2: unknown): Promise<() => ScalarPair | undefined> {
     throwIfAborted(this.voided);
     using state = (opened as OtOpened).state;
     this.#opened.delete(state);
@@ -133,8 +132,8 @@ export class OtSetup implements MultiplicationSetup {
       correction: message2 as Correction,
       secret: { choice: state.bytes.subarray(0, CHOICE_BYTES), rows: state.bytes.subarray(CHOICE_BYTES) },
     });
-    const judged = this.#judged(use.peer, result);
-    return judged && takeScalars(judged.secret);
+    const d = result && new HeldScalars(use.run, result.secret);
+    return () => this.#judged(use.peer, d)?.take();
   }
 
   /** The keys with every peer, then the peers' names, which are shorter than the keys with one of them. */
@@ -153,8 +152,8 @@ export class OtSetup implements MultiplicationSetup {
    * The result of a check by this party, `undefined` when it failed, let out or not in one step: after the first
    * failure nothing is, whatever the order in which the threads were done.
    */
-  #judged<T extends { readonly secret: ScalarBytes }>(peer: PartyName, result: T | undefined): T | undefined {
-    if (this.voided.aborted) wipe(result?.secret ?? []);
+  #judged(peer: PartyName, result: HeldScalars | undefined): HeldScalars | undefined {
+    if (this.voided.aborted) result?.[Symbol.dispose]();
     throwIfAborted(this.voided);
     if (result === undefined) this.#void(peer);
     return result;
@@ -262,6 +261,8 @@ async function setup(run: Run, curve: Curve): Promise<MultiplicationSetup> {
   const hold = (bytes: Uint8Array): Secret => {
     const secret = Secret.own(bytes);
     held.push(secret);
+    // What a job gives when this has failed already is wiped, too.
+    whenAborted(run.signal, () => secret.dispose());
     return secret;
   };
   const tick = progressOf(run, 'base oblivious transfers', 3 * run.peers.length);
@@ -272,36 +273,36 @@ async function setup(run: Run, curve: Curve): Promise<MultiplicationSetup> {
       tick();
       return { points, delta: hold(secret.delta), b: hold(secret.b) };
     });
-    const choices = await run.exchange(
-      rounds.choose,
-      peerMap(run.peers, (peer) => ({ p: ofPeer(chosen, peer).points })),
-    );
-
-    // Round 2, as receiver: A_i, and k_{i,0}, k_{i,1}
-    const transferred = await peerMapAsync(run.peers, async (peer) => {
-      const points = ofPeer(choices, peer).p;
-      const made = await run.compute(jobs.transfer, { context: context(run.self, peer), points });
+    // As receiver: A_i, and k_{i,0}, k_{i,1}
+    const transferring = run.onArrival(rounds.choose, async (peer, { p }) => {
+      const made = await run.compute(jobs.transfer, { context: context(run.self, peer), points: p });
       tick();
       return made && { A: made.A, keys: hold(made.secret.keys) };
     });
-    await run.check('base transfer points', (peer) => transferred.get(peer) !== undefined);
-    const answers = await run.exchange(
-      rounds.transfer,
-      peerMap(run.peers, (peer) => ({ A: ofPeer(transferred, peer)!.A })),
+    await run.exchange(
+      rounds.choose,
+      peerMap(run.peers, (peer) => ({ p: ofPeer(chosen, peer).points })),
     );
+    const transferred = await peerMapAsync(run.peers, transferring);
+    await run.check('base transfer points', (peer) => transferred.get(peer) !== undefined);
 
-    // Output, as sender: k_{i,Δ_i}
-    const received = await peerMapAsync(run.peers, async (peer) => {
+    // Round 2; as sender: k_{i,Δ_i}
+    const receiving = run.onArrival(rounds.transfer, async (peer, { A }) => {
       const { points, delta, b } = ofPeer(chosen, peer);
       const result = await run.compute(jobs.receive, {
         context: context(peer, run.self),
         points,
-        A: ofPeer(answers, peer).A,
+        A,
         secret: { delta: delta.bytes, b: b.bytes },
       });
       tick();
       return result && hold(result.secret.keys);
     });
+    await run.exchange(
+      rounds.transfer,
+      peerMap(run.peers, (peer) => ({ A: ofPeer(transferred, peer)!.A })),
+    );
+    const received = await peerMapAsync(run.peers, receiving);
     await run.check('base transfer answers', (peer) => received.get(peer) !== undefined);
     const keysWith = (peer: PartyName): Secret =>
       Secret.own(

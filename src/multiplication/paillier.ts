@@ -24,12 +24,12 @@ import * as fac from '../zk/fac.js';
 import * as mod from '../zk/mod.js';
 import * as prm from '../zk/prm.js';
 import {
+  HeldScalars,
   type IdleWork,
   type Multiplication,
   type MultiplicationSetup,
   type Opened,
   type ScalarPair,
-  takeScalars,
   type Use,
 } from './multiplication.js';
 import * as jobs from './paillier-jobs.js';
@@ -177,10 +177,11 @@ export class PaillierSetup implements MultiplicationSetup {
       message1: message1 as jobs.Message1,
       secret: { ownKey: this.ownKey.bytes, a: [a0.bytes, a1.bytes], prepared: prepared?.bytes },
     });
-    return answer && { message2: { D: answer.D, aff: answer.aff }, c: takeScalars(answer.secret) };
+    if (answer === undefined) return undefined;
+    return { message2: { D: answer.D, aff: answer.aff }, c: new HeldScalars(use.run, answer.secret) };
   }
 
-  async finish(use: Use, { message1 }: Opened, message2: unknown): Promise<ScalarPair | undefined> {
+  async finish(use: Use, { message1 }: Opened, message2: unknown): Promise<() => ScalarPair | undefined> {
     const result = await use.run.compute(jobs.finish, {
       ...this.#pair(use),
       context: this.#context(use, use.peer),
@@ -188,7 +189,8 @@ export class PaillierSetup implements MultiplicationSetup {
       message2: message2 as jobs.Message2,
       secret: { ownKey: this.ownKey.bytes },
     });
-    return result && takeScalars(result.secret);
+    const d = result && new HeldScalars(use.run, result.secret);
+    return () => d?.take();
   }
 
   /** The own key, then the peers' parameters: nothing else of it is secret, and no other copy of it is made. */
@@ -294,26 +296,29 @@ async function setup(
     const committed = await run.broadcast(rounds.commit, { V: commitment(run, run.self, opening) });
 
     // Round 2
-    const opened = await run.broadcast(rounds.open, opening);
-    await run.check('commitment to the Paillier modulus', (peer) =>
-      equalBytes(ofPeer(committed, peer).V, commitment(run, peer, ofPeer(opened, peer))),
+    const opens = run.onArrival(rounds.open, (peer, theirs) =>
+      equalBytes(ofPeer(committed, peer).V, commitment(run, peer, theirs)),
     );
+    const prmHolds = run.onArrival(rounds.open, async (peer, { N, s, t, prm }) => {
+      if (!(await opens(peer))) return false;
+      const valid = await run.compute(jobs.verifyPrm, {
+        level: level.bits,
+        context: context(peer, '*'),
+        parameters: { N, s, t },
+        prm,
+      });
+      tick();
+      return valid;
+    });
+    const opened = await run.broadcast(rounds.open, opening);
+    await run.check('commitment to the Paillier modulus', opens);
     const parameters = peerMap(run.peers, (peer): jobs.Parameters => {
       const { N, s, t } = ofPeer(opened, peer);
       return { N, s, t };
     });
     const moduli = peerMap(run.parties, (party) => (party === run.self ? own : ofPeer(parameters, party)).N);
     await run.check('Paillier modulus that nobody else has', (peer) => !isRepeated(moduli, peer));
-    await run.check('ring-Pedersen parameters (prm)', async (peer) => {
-      const valid = await run.compute(jobs.verifyPrm, {
-        level: level.bits,
-        context: context(peer, '*'),
-        parameters: ofPeer(parameters, peer),
-        prm: ofPeer(opened, peer).prm,
-      });
-      tick();
-      return valid;
-    });
+    await run.check('ring-Pedersen parameters (prm)', prmHolds);
 
     // Round 3: Π^mod to all, Π^fac to each
     const coin = [opening, ...opened.values()].reduce(
@@ -338,9 +343,7 @@ async function setup(
       }),
     ]);
     tick();
-    const proved = await run.broadcastAndExchange(rounds.prove, { mod: modProof }, facProofs);
-    await run.check('Paillier–Blum modulus (mod) without small factors (fac)', async (peer) => {
-      const { broadcast, direct } = ofPeer(proved, peer);
+    const modulusHolds = run.onArrival(rounds.prove, async (peer, { broadcast, direct }) => {
       const valid = await run.compute(jobs.verifyModulus, {
         level: level.bits,
         modContext: context(peer, '*', coin),
@@ -353,6 +356,8 @@ async function setup(
       tick();
       return valid;
     });
+    await run.broadcastAndExchange(rounds.prove, { mod: modProof }, facProofs);
+    await run.check('Paillier–Blum modulus (mod) without small factors (fac)', modulusHolds);
     return new PaillierSetup(curve, level, ownKey, parameters);
   } catch (error) {
     ownKey.dispose();

@@ -15,7 +15,7 @@ import { invariant } from '../core/errors.js';
 import { hash } from '../core/transcript.js';
 import type { Curve, Point } from '../curve/curve.js';
 import { pointField, scalarField } from '../curve/fields.js';
-import type { Multiplication, ScalarPair, Use } from '../multiplication/multiplication.js';
+import type { Multiplication, Use } from '../multiplication/multiplication.js';
 import type { PeerMap, Run } from '../rounds/run.js';
 import { directRound, mixedRound, ofPeer, peerMap, peerMapAsync } from '../rounds/run.js';
 import type { KeyShare } from './key-share.js';
@@ -150,12 +150,18 @@ export async function presign(run: Run, input: PresignInput): Promise<Presignatu
   const rounds = presignRounds(multiplication);
   const use = (peer: PartyName): Use => ({ run, step, sid, peer });
 
+  const lambda_i = coefficients(curve, policy, run.parties).get(run.self)!;
+  const sk_i = curve.mod(lambda_i * share.x.toBigint() + zeroShare(run, setup.seeds, sid, curve.q));
+
   // Round 1
   const r_i = curve.randomScalar(run.random);
   const phi_i = curve.randomScalar(run.random);
   const R_i = curve.multiplyBase(r_i);
   const blind = run.random(32);
   const opened = await peerMapAsync(run.peers, (peer) => setup.multiplication.open(use(peer)));
+  const answering = run.onArrival(rounds.commit, (peer, { direct: { message1 } }) =>
+    setup.multiplication.respond(use(peer), message1, [r_i, sk_i]),
+  );
   const round1 = await run.broadcastAndExchange(
     rounds.commit,
     { V: commitment(sid, run.self, R_i, blind) },
@@ -163,17 +169,19 @@ export async function presign(run: Run, input: PresignInput): Promise<Presignatu
   );
 
   // Round 2
-  const lambda_i = coefficients(curve, policy, run.parties).get(run.self)!;
-  const sk_i = curve.mod(lambda_i * share.x.toBigint() + zeroShare(run, setup.seeds, sid, curve.q));
   const pk_i = curve.multiplyBase(sk_i);
-  const answered = present(
-    await peerMapAsync(run.peers, (peer) =>
-      setup.multiplication.respond(use(peer), ofPeer(round1, peer).direct.message1, [r_i, sk_i]),
-    ),
-  );
+  const answered = present(await peerMapAsync(run.peers, answering));
   await run.check('multiplication, first message', (peer) => answered.has(peer));
   const chi = (peer: PartyName): bigint => ofPeer(opened, peer).chi;
-  const c = (peer: PartyName): ScalarPair => ofPeer(answered, peer).c;
+  const c = peerMap(run.peers, (peer) => ofPeer(answered, peer).c.take());
+  const opensR = (peer: PartyName, { R, blind }: { readonly R: Point; readonly blind: Uint8Array }) =>
+    equalBytes(ofPeer(round1, peer).broadcast.V, commitment(sid, peer, R, blind));
+  const finishing = run.onArrival(rounds.open, async (peer, message) => {
+    const usable = equalBytes(message.echo, run.echo(rounds.commit)) && opensR(peer, message);
+    return usable
+      ? setup.multiplication.finish(use(peer), ofPeer(opened, peer), message.message2)
+      : undefined;
+  });
   const round2 = await run.exchange(
     rounds.open,
     peerMap(run.peers, (peer) => ({
@@ -181,8 +189,8 @@ export async function presign(run: Run, input: PresignInput): Promise<Presignatu
       R: R_i,
       blind,
       pk: pk_i,
-      GammaU: curve.multiplyBase(c(peer)[0]),
-      GammaV: curve.multiplyBase(c(peer)[1]),
+      GammaU: curve.multiplyBase(ofPeer(c, peer)[0]),
+      GammaV: curve.multiplyBase(ofPeer(c, peer)[1]),
       psi: curve.mod(phi_i - chi(peer)),
       message2: ofPeer(answered, peer).message2,
     })),
@@ -193,27 +201,19 @@ export async function presign(run: Run, input: PresignInput): Promise<Presignatu
     rounds.commit,
     peerMap(run.peers, (peer) => ofPeer(round2, peer).echo),
   );
-  await run.check('commitment to R', (peer) => {
-    const { R, blind } = ofPeer(round2, peer);
-    return equalBytes(ofPeer(round1, peer).broadcast.V, commitment(sid, peer, R, blind));
-  });
-  const finished = present(
-    await peerMapAsync(run.peers, (peer) =>
-      setup.multiplication.finish(use(peer), ofPeer(opened, peer), ofPeer(round2, peer).message2),
-    ),
-  );
-  await run.check('multiplication, second message', (peer) => finished.has(peer));
-  const d = (peer: PartyName): ScalarPair => ofPeer(finished, peer);
+  await run.check('commitment to R', (peer) => opensR(peer, ofPeer(round2, peer)));
+  const d = present(await peerMapAsync(run.peers, async (peer) => (await finishing(peer))?.()));
+  await run.check('multiplication, second message', (peer) => d.has(peer));
   await run.check('multiplication inputs against R and pk', (peer) => {
     const { R, pk, GammaU, GammaV } = ofPeer(round2, peer);
     return (
       R.multiply(chi(peer))
         .subtract(GammaU)
-        .equals(curve.multiplyBase(d(peer)[0])) &&
+        .equals(curve.multiplyBase(ofPeer(d, peer)[0])) &&
       pk
         .multiply(chi(peer))
         .subtract(GammaV)
-        .equals(curve.multiplyBase(d(peer)[1]))
+        .equals(curve.multiplyBase(ofPeer(d, peer)[1]))
     );
   });
   const messages = [...round2.values()];
@@ -225,7 +225,8 @@ export async function presign(run: Run, input: PresignInput): Promise<Presignatu
 
   // Output
   const phi = run.peers.reduce((sum, peer) => sum + ofPeer(round2, peer).psi, phi_i);
-  const sum = (l: 0 | 1): bigint => run.peers.reduce((total, peer) => total + c(peer)[l] + d(peer)[l], 0n);
+  const sum = (l: 0 | 1): bigint =>
+    run.peers.reduce((total, peer) => total + ofPeer(c, peer)[l] + ofPeer(d, peer)[l], 0n);
   return new Presignature(
     curve,
     { keyId: share.sharing.keyId, shid: share.sharing.shid, quorum: run.parties, sid },

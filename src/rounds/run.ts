@@ -42,6 +42,16 @@ export interface Round<B, D> {
 
 export type AnyRound = Round<unknown, unknown>;
 
+/** What a party gets from each peer in a round `R`: its one part, or both. */
+export type MessageOf<R> =
+  R extends Round<infer B, infer D>
+    ? [D] extends [never]
+      ? B
+      : [B] extends [never]
+        ? D
+        : { readonly broadcast: B; readonly direct: D }
+    : never;
+
 interface Place {
   readonly step: string;
   readonly name: string;
@@ -142,6 +152,18 @@ export interface Run {
     message: B,
     direct: PeerMap<D>,
   ): Promise<PeerMap<{ readonly broadcast: B; readonly direct: D }>>;
+
+  /**
+   * Has `work` begin on each peer's message of `round`, which is yet to be entered, as soon as that message is here and
+   * decoded. Returns what it comes to for a peer, to be asked for when the round is complete: then it makes no
+   * difference to what follows in which order the messages came. Several works on one round begin in the order in
+   * which they were given, and may ask for what an earlier one comes to. A session that fails has not ended before all
+   * that has begun has.
+   */
+  onArrival<R extends AnyRound, T>(
+    round: R,
+    work: (peer: PartyName, message: MessageOf<R>) => T | Promise<T>,
+  ): (peer: PartyName) => Promise<T>;
 
   /** H("echo"; sid, step, round, all broadcast parts) of a finished round. */
   echo(round: Round<unknown, unknown>): Uint8Array;

@@ -13,6 +13,7 @@ import {
   type Compute,
   type HeldSharing,
   type Job,
+  type MessageOf,
   ofPeer,
   type PeerMap,
   type Progress,
@@ -54,6 +55,10 @@ export class SessionRun implements Run {
   readonly #echoes = new Map<string, Uint8Array>();
   /** Rounds whose echo rides on a message that has not been compared yet. */
   readonly #unchecked = new Set<string>();
+  /** What begins when a message of a round arrives, in the order in which it was given. */
+  readonly #onArrival = new Map<string, ((peer: PartyName, message: unknown) => void)[]>();
+  /** All that has begun so. */
+  readonly #begun: Promise<unknown>[] = [];
   #exchanging = false;
 
   constructor({ channel, sid, sharing, random, compute, progress }: RunOptions) {
@@ -75,7 +80,7 @@ export class SessionRun implements Run {
       const sent = peerMap(this.peers, () => ({ broadcast, direct: null }));
       const received = await this.#exchange(round, sent, this.peers, (peer, parts) => ({
         bytes: present(parts.broadcast),
-        value: decodePart(peer, round, round.broadcast, parts.broadcast),
+        value: this.#arrived(round, peer, decodePart(peer, round, round.broadcast, parts.broadcast)),
       }));
       await this.#echo(round, broadcast, received);
       return peerMap(this.peers, (peer) => ofPeer(received, peer).value);
@@ -93,7 +98,7 @@ export class SessionRun implements Run {
         direct: encodePart(round, round.direct, ofPeer(messages, peer)),
       }));
       return this.#exchange(round, sent, from, (peer, parts) =>
-        decodePart(peer, round, round.direct, parts.direct),
+        this.#arrived(round, peer, decodePart(peer, round, round.direct, parts.direct)),
       );
     });
   }
@@ -111,14 +116,29 @@ export class SessionRun implements Run {
       }));
       const received = await this.#exchange(round, sent, this.peers, (peer, parts) => ({
         bytes: present(parts.broadcast),
-        value: {
+        value: this.#arrived(round, peer, {
           broadcast: decodePart(peer, round, round.broadcast, parts.broadcast),
           direct: decodePart(peer, round, round.direct, parts.direct),
-        },
+        }),
       }));
       await this.#echo(round, broadcast, received);
       return peerMap(this.peers, (peer) => ofPeer(received, peer).value);
     });
+  }
+
+  onArrival<R extends AnyRound, T>(
+    round: R,
+    work: (peer: PartyName, message: MessageOf<R>) => T | Promise<T>,
+  ): (peer: PartyName) => Promise<T> {
+    const results = new Map<PartyName, Promise<T>>();
+    const begin = (peer: PartyName, message: unknown) => {
+      const result = kept(async () => work(peer, message as MessageOf<R>));
+      results.set(peer, result);
+      this.#begun.push(result);
+    };
+    const place = placeOf(round);
+    this.#onArrival.set(place, [...(this.#onArrival.get(place) ?? []), begin]);
+    return (peer) => ofPeer(results, peer);
   }
 
   echo(round: AnyRound): Uint8Array {
@@ -174,6 +194,14 @@ export class SessionRun implements Run {
     await this.#channel.agreed();
   }
 
+  /**
+   * Resolves when nothing is at work any more that began on the arrival of a message. For a session that has failed:
+   * its jobs end with it, but for those that go on to the end, and what follows from these is done then.
+   */
+  async idle(): Promise<void> {
+    await Promise.allSettled(this.#begun);
+  }
+
   /** Sends the parts in `sent` and reads those of `from`, once all participants are known to agree on the session. */
   async #exchange<T>(
     round: AnyRound,
@@ -195,6 +223,12 @@ export class SessionRun implements Run {
     } finally {
       this.#exchanging = false;
     }
+  }
+
+  /** Begins the work on a message that has come; returns the message. */
+  #arrived<M>(round: AnyRound, peer: PartyName, message: M): M {
+    for (const begin of this.#onArrival.get(placeOf(round)) ?? []) begin(peer, message);
+    return message;
   }
 
   async #send(round: AnyRound, to: PartyName, parts: Parts): Promise<void> {

@@ -45,16 +45,18 @@ export async function withSession<T>(
   const { parties, rounds, signal } = options;
   const channel = mailbox.open({ parties, rounds, hello: helloOf(options) });
   const stopListening = whenAborted(signal, (reason) => channel.giveUp(reason));
+  let run: SessionRun | undefined;
   try {
     const opening = channel.open();
     mailbox.deliverEarly(channel);
-    const run = new SessionRun({ channel, ...(await opening), ...runOptions(options) });
+    run = new SessionRun({ channel, ...(await opening), ...runOptions(options) });
     const result = await body(run);
     await run.finished();
     return result;
   } catch (cause) {
     const failure = channel.fail(asMpcError(cause));
     channel.sendAbort(failure);
+    await run?.idle();
     throw failure;
   } finally {
     stopListening();

@@ -78,8 +78,9 @@ async function multiply(of: Curve, receiver: MultiplicationSetup, sender: Multip
   const inputs: ScalarPair = [scalar(of), scalar(of)];
   const opened = await receiver.open(use('alice', 'bob'));
   const answer = await sender.respond(use('bob', 'alice'), opened.message1, inputs);
-  const d = await receiver.finish(use('alice', 'bob'), opened, answer!.message2);
-  for (const l of [0, 1] as const) assert.equal(of.mod(answer!.c[l] + d![l]), of.mod(inputs[l] * opened.chi));
+  const c = answer!.c.take();
+  const d = (await receiver.finish(use('alice', 'bob'), opened, answer!.message2))();
+  for (const l of [0, 1] as const) assert.equal(of.mod(c[l] + d![l]), of.mod(inputs[l] * opened.chi));
 }
 
 /** A first message of alice to bob that is refused if and only if Δ has bit i. */
@@ -120,7 +121,8 @@ for (const name of ['P-256', 'secp256k1'] as const) {
       await multiply(of, restored, bob!);
       const opened = await bob!.open(use('bob', 'alice'));
       const answer = await restored.respond(use('alice', 'bob'), opened.message1, INPUTS);
-      assert.ok(await bob!.finish(use('bob', 'alice'), opened, answer!.message2));
+      answer!.c.take();
+      assert.ok((await bob!.finish(use('bob', 'alice'), opened, answer!.message2))());
       for (const setup of setups) setup[Symbol.dispose]();
       restored[Symbol.dispose]();
     } finally {
@@ -243,7 +245,9 @@ test('a second message that fails its check voids the set-up', async () => {
   const answer = await alice.respond(use('alice', 'bob'), opened.message1, INPUTS);
   const eta = curve.mod((answer!.message2 as Correction).eta + 1n);
   const changed = { ...(answer!.message2 as Correction), eta };
-  assert.equal(await bob.finish(use('bob', 'alice'), opened, changed), undefined);
+  const verdict = await bob.finish(use('bob', 'alice'), opened, changed);
+  assert.ok(!bob.voided.aborted, 'the verdict is drawn when it is asked for');
+  assert.equal(verdict(), undefined);
   assert.equal(stored, 1);
   await assert.rejects(bob.open(use('bob', 'charlie')), VOID);
 });
@@ -266,6 +270,7 @@ test('of many uses in flight that each test a bit of Δ, none is answered after 
   for (const order of ['as they come', 'the other way round']) {
     using setups = fresh();
     const { bob, pair } = setups;
+    const live = Secret.live;
     // Results of jobs come when they are let go of, not when they are made.
     const pending: (() => void)[] = [];
     const held: Compute = async (job, input) => {
@@ -296,6 +301,8 @@ test('of many uses in flight that each test a bit of Δ, none is answered after 
         ? ['answered', 'answered', 'refused', 'alice', 'alice', 'alice']
         : ['alice', 'alice', 'alice', 'alice', 'refused', 'answered'];
     assert.deepEqual(seen, expected);
+    // Of bob's set-up nothing is left, and of the uses two scalars for each answer.
+    assert.equal(Secret.live, live - 2 + 2 * seen.filter((end) => end === 'answered').length);
   }
 });
 
@@ -339,7 +346,8 @@ test('what is opened is used once, and is wiped when its session fails or the se
   const before = Secret.live;
   const opened = await alice.open(use('alice', 'bob'));
   const answer = await bob.respond(use('bob', 'alice'), opened.message1, INPUTS);
-  assert.ok(await alice.finish(use('alice', 'bob'), opened, answer!.message2));
+  answer!.c.take();
+  assert.ok((await alice.finish(use('alice', 'bob'), opened, answer!.message2))());
   await assert.rejects(alice.finish(use('alice', 'bob'), opened, answer!.message2), { code: 'BUG' });
   assert.equal(Secret.live, before);
 
@@ -359,7 +367,7 @@ test('an answer that comes from the naive sender is finished, another input in o
   const { alice, pair } = setups;
   const opened = await alice.open(use('alice', 'bob'));
   const answer = naiveRespond(contextOf('alice', 'bob'), pair, opened.message1 as Extension, INPUTS);
-  const d = await alice.finish(use('alice', 'bob'), opened, answer.message2);
+  const d = (await alice.finish(use('alice', 'bob'), opened, answer.message2))();
   for (const l of [0, 1] as const)
     assert.equal(curve.mod(answer.c[l]! + d![l]), curve.mod(INPUTS[l] * opened.chi));
   assert.ok(!alice.voided.aborted);
