@@ -1,12 +1,13 @@
 /**
  * `make bench`: every benchmark in one run, so that its figures can be compared with one another on a noisy machine.
- * With names as arguments, only those: arithmetic, proofs, profile, protocols, backups, ceremony; and growth and memory,
+ * With names as arguments, only those: arithmetic, proofs, profile, protocols, late, backups, ceremony; and growth and memory,
  * which take many minutes and run only when they are named.
  */
 import { cpus } from 'node:os';
 import { benchArithmetic } from './arithmetic.js';
 import { benchCeremony } from './ceremony.js';
 import { benchGrowth } from './growth.js';
+import { benchLate } from './late.js';
 import { benchMemory } from './memory.js';
 import { benchProfile } from './profile.js';
 import { benchProofs } from './proofs.js';
@@ -20,6 +21,7 @@ const BENCHES: Benches = {
   proofs: benchProofs,
   profile: benchProfile,
   protocols: benchProtocols,
+  late: benchLate,
   backups: benchPve,
   ceremony: benchCeremony,
 };
