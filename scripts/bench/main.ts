@@ -10,16 +10,22 @@ import { benchGrowth } from './growth.js';
 import { benchLate } from './late.js';
 import { benchMemory } from './memory.js';
 import { benchProfile } from './profile.js';
+import { benchProfileOt } from './profile-ot.js';
 import { benchProofs } from './proofs.js';
 import { benchProtocols } from './protocols.js';
 import { benchPve } from './pve.js';
+
+async function benchProfiles(): Promise<void> {
+  await benchProfile();
+  await benchProfileOt();
+}
 
 type Benches = Readonly<Record<string, () => void | Promise<void>>>;
 
 const BENCHES: Benches = {
   arithmetic: benchArithmetic,
   proofs: benchProofs,
-  profile: benchProfile,
+  profile: benchProfiles,
   protocols: benchProtocols,
   late: benchLate,
   backups: benchPve,
