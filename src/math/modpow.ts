@@ -37,6 +37,23 @@ const SAMPLE_EXPONENT = (1n << 64n) / 3n;
 /** OpenSSL's arithmetic modulo `modulus`. The generator is never used, 2 is merely valid. */
 const openSslGroup = (modulus: Uint8Array): DiffieHellman => createDiffieHellman(modulus, 2);
 
+/**
+ * The power of `base` by the exponent that is set. Throws where OpenSSL refuses or fails; some versions of Node.js,
+ * 22.23 for one, do not, but return no bytes.
+ */
+function powerOf(group: DiffieHellman, base: bigint): bigint {
+  const bytes = bigintToBytes(base);
+  try {
+    const power = group.computeSecret(bytes);
+    if (power.length === 0) throw new RangeError('OpenSSL refuses this power');
+    const value = bytesToBigint(power);
+    power.fill(0);
+    return value;
+  } finally {
+    bytes.fill(0);
+  }
+}
+
 /** Exponentiation by OpenSSL; each thread has one, tests make their own. */
 export class Engine {
   readonly #makeGroup: (modulus: Uint8Array) => DiffieHellman;
@@ -99,7 +116,7 @@ export class Engine {
     const key = bigintToBytes(exponent);
     try {
       group.setPrivateKey(key);
-      return bytesToBigint(group.computeSecret(bigintToBytes(multipleOf3(base, modulus)))) % modulus;
+      return powerOf(group, multipleOf3(base, modulus)) % modulus;
     } finally {
       // The object lives until it is collected and must not keep the exponent; OpenSSL wipes the old value.
       key.fill(0);
@@ -237,7 +254,7 @@ export class FixedExponent {
     if (this.#powers > POWERS_BEFORE_GROUP) this.#group ??= this.#usableGroup();
     if (this.#group !== undefined && this.#group !== 'unusable') {
       try {
-        return this.#compute(this.#group, mod(base, this.modulus));
+        return powerOf(this.#group, mod(base, this.modulus));
       } catch {
         // One of the results that OpenSSL refuses, or an OpenSSL that fails later than with the first power.
       }
@@ -251,23 +268,11 @@ export class FixedExponent {
     try {
       const group = this.#makeGroup(bigintToBytes(this.modulus));
       group.setPrivateKey(bigintToBytes(SAMPLE_EXPONENT));
-      const right = this.#compute(group, 2n) === modPow(2n, SAMPLE_EXPONENT, this.modulus);
+      const right = powerOf(group, 2n) === modPow(2n, SAMPLE_EXPONENT, this.modulus);
       group.setPrivateKey(bigintToBytes(this.exponent));
       return right ? group : 'unusable';
     } catch {
       return 'unusable';
-    }
-  }
-
-  #compute(group: DiffieHellman, base: bigint): bigint {
-    const bytes = bigintToBytes(base);
-    try {
-      const power = group.computeSecret(bytes);
-      const value = bytesToBigint(power);
-      power.fill(0);
-      return value;
-    } finally {
-      bytes.fill(0);
     }
   }
 }
