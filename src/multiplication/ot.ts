@@ -12,7 +12,8 @@
  * second time: whether it holds and whether none has failed before is one step (`#judged`), and the set-up is erased
  * before anybody learns that the check has failed. The check of message 1 is judged as soon as it is done, also while
  * others' messages are missing and when its session has ended: a peer that has them held back, or ends its sessions in
- * time, could otherwise try again and again, and learn bits of Δ by how long this party's threads were busy.
+ * time, could otherwise try again and again, and learn bits of Δ by how long this party's threads were busy. That of
+ * message 2 is judged when its caller asks: the β_j go with their session.
  *
  * The sid of a use must be new: two uses of a pair under one sid have the same t_i and pads, whose masks would cancel.
  * A session's sid is, because this party's own nonce is in it.

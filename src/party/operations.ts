@@ -6,7 +6,7 @@ import { formatPolicy, type Policy } from '../access/policy.js';
 import type { ClusterConfig } from '../config/cluster.js';
 import type { Random } from '../core/bytes.js';
 import { equalBytes, toHex } from '../core/bytes.js';
-import { invariant, type PartyName } from '../core/errors.js';
+import { invariant, type PartyName, throwIfAborted } from '../core/errors.js';
 import type { Curve } from '../curve/curve.js';
 import { messageDigest } from '../curve/digest.js';
 import type { Multiplication } from '../multiplication/multiplication.js';
@@ -87,32 +87,39 @@ const hashOf = (message: Uint8Array): string => toHex(messageDigest(message));
 async function open<T>(resources: Resources, session: Session, body: (run: Run) => Promise<T>): Promise<T> {
   const { cluster, authority, curve, policy, multiplication, mailbox, compute, random, progress } = resources;
   const { keyId, setup } = session;
-  using ending = anyOf(resources.signal, setup?.multiplication.voided);
-  return await withSession(
-    mailbox,
-    {
-      operation: session.id,
-      parties: session.parties,
-      descriptor: {
-        operation: session.operation,
-        curve: curve.name,
-        security: cluster.security,
-        multiplication: multiplication.name,
-        policy: formatPolicy(policy),
-        authority,
-        ...(keyId && { key: printId(keyId) }),
-        ...(setup && { setup: printId(setup.sid) }),
-        ...session.descriptor,
+  const voided = setup?.multiplication.voided;
+  using ending = anyOf(resources.signal, voided);
+  try {
+    return await withSession(
+      mailbox,
+      {
+        operation: session.id,
+        parties: session.parties,
+        descriptor: {
+          operation: session.operation,
+          curve: curve.name,
+          security: cluster.security,
+          multiplication: multiplication.name,
+          policy: formatPolicy(policy),
+          authority,
+          ...(keyId && { key: printId(keyId) }),
+          ...(setup && { setup: printId(setup.sid) }),
+          ...session.descriptor,
+        },
+        sharings: session.sharings ?? [],
+        rounds: session.rounds,
+        signal: ending.signal,
+        random,
+        compute,
+        progress,
       },
-      sharings: session.sharings ?? [],
-      rounds: session.rounds,
-      signal: ending.signal,
-      random,
-      compute,
-      progress,
-    },
-    body,
-  );
+      body,
+    );
+  } catch (error) {
+    // Also when the session had ended for something else before the check failed: its culprit may have seen to that.
+    throwIfAborted(voided);
+    throw error;
+  }
 }
 
 const everyone = ({ cluster }: Resources): readonly PartyName[] => cluster.parties.map(({ name }) => name);

@@ -366,6 +366,30 @@ test('a set-up whose check has failed is erased before anybody hears of it, and 
   assert.notDeepEqual(setupsOf('bob'), first);
 });
 
+test('who sends what fails a check that voids the set-up is named for it, also when it aborts before that is found', async () => {
+  const parties = ['alice', 'bob'];
+  const homes = newHomes(parties, 'ot');
+  const { keyId } = await generate(homes);
+  const intercept: Intercept = (from, _to, bytes) => {
+    const frame = decodeFrame(bytes);
+    if (frame.kind !== 'round' || from !== 'alice' || frame.step !== 'presign') return undefined;
+    const { operation } = frame;
+    return [
+      encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) }),
+      encodeFrame({ kind: 'abort', operation, code: 'INTERRUPTED', culprits: [], reason: 'gone' }),
+    ];
+  };
+  const request = { quorum: parties, receivers: ['bob'], message: randomBytes(20) };
+  const outcomes = await homes.command(({ keys, work }) => keys.sign(work, 'sign', keyId, request), {
+    intercept,
+    store: failing('bob', 'eraseSetup', 'before'),
+  });
+  const { code, culprits, message, hint } = errorAt(outcomes, 'bob');
+  assert.deepEqual([code, culprits], ['PROTOCOL', ['alice']]);
+  assert.match(message, /makes the set-up void$/);
+  assert.match(hint ?? '', /erasing it failed: the machine fails$/);
+});
+
 test('a set-up whose check has failed in one session is void in all others on it, too', async () => {
   const parties = ['alice', 'bob'];
   const homes = newHomes(parties, 'ot');
