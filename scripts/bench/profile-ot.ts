@@ -34,7 +34,7 @@ const SETUP: Kinds = [
       ...['curve/p256-multiple.js', 'curve/secp256k1-multiple.js'],
     ],
   ],
-  ['decoding points', ['point', 'setPublicKey']],
+  ['decoding points', ['point', 'curve/decoder.js', 'setPublicKey', 'convertKey']],
   ['other curve work', ['addAll', 'curve/affine.js', 'curve/hash-to-curve.js']],
   ...COMMON,
 ];

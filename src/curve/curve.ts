@@ -10,7 +10,7 @@
  * (37 µs against 460; on secp256k1 they are equal, about 450). So do secret multiples of other points on P-256
  * (0.3 ms against 3.6); on secp256k1 they are BigInt's, with blinded scalars (0.7 ms against noble's 2.4).
  */
-import { createECDH, type ECDH } from 'node:crypto';
+import { createECDH } from 'node:crypto';
 import { normalizeZ } from '@noble/curves/abstract/curve.js';
 import type { WeierstrassPoint } from '@noble/curves/abstract/weierstrass.js';
 import { p256 } from '@noble/curves/nist.js';
@@ -20,6 +20,7 @@ import { invariant } from '../core/errors.js';
 import { mod, modInverse } from '../math/modular.js';
 import { sampleBelow } from '../math/sample.js';
 import { chordSums } from './affine.js';
+import { type Decode, pointDecoder } from './decoder.js';
 import { p256BaseMultiples, p256Multiples, p256Pairs } from './p256-multiple.js';
 import {
   secp256k1BaseMultiple,
@@ -159,18 +160,12 @@ export interface Curve {
   scalarBytes(k: bigint): Uint8Array;
 }
 
-/** The types of Node.js leave `setPublicKey` out: for agreeing on secrets, it is of no use. */
-export interface Decoder extends ECDH {
-  setPublicKey(encoded: Uint8Array): void;
-}
-
 class NobleCurve implements Curve {
   readonly q: bigint;
   readonly G: Point;
   readonly identity: Point;
   readonly #group;
-  /** Decodes points; of those it holds the last. */
-  readonly #decoder: Decoder;
+  readonly #decode: Decode;
 
   /** `opensslName`: what OpenSSL calls the curve. */
   constructor(
@@ -179,8 +174,7 @@ class NobleCurve implements Curve {
     private readonly opensslName: string,
   ) {
     this.#group = group;
-    this.#decoder = createECDH(opensslName) as Decoder;
-    invariant('setPublicKey' in this.#decoder, 'this version of Node.js cannot decode points');
+    this.#decode = pointDecoder(opensslName);
     this.q = group.Fn.ORDER;
     this.G = new Point(this, group.BASE);
     this.identity = new Point(this, group.ZERO);
@@ -189,10 +183,7 @@ class NobleCurve implements Curve {
   point(bytes: Uint8Array): Point | undefined {
     if (bytes.length !== POINT_BYTES) return undefined;
     try {
-      // OpenSSL takes the square root in a third of noble's time. `ECDH.convertKey` does the same, but makes an object
-      // for the curve each time, which takes half as long again.
-      this.#decoder.setPublicKey(bytes);
-      return this.#fromUncompressed(this.#decoder.getPublicKey());
+      return this.#fromUncompressed(this.#decode(bytes));
     } catch {
       return undefined;
     }

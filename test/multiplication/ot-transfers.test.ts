@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import { bytesToBigint, concatBytes, randomBytes } from '#src/core/bytes.js';
 import { hash } from '#src/core/transcript.js';
-import { type CurveName, curveByName, type Decoder, POINT_BYTES, type Point } from '#src/curve/curve.js';
+import { type CurveName, curveByName, POINT_BYTES, type Point } from '#src/curve/curve.js';
 import { hashToCurve, suiteOf } from '#src/curve/hash-to-curve.js';
 import { choose, receive, transfer } from '#src/multiplication/ot-base.js';
 import type { OtContext } from '#src/multiplication/ot-context.js';
@@ -53,7 +53,11 @@ function hashed(ctx: OtContext, x: number, i: number, p: Uint8Array): Point {
 test('as many x-coordinates are decoded whatever a chooser’s Δ is', (context) => {
   const ctx = { ...contextOf('P-256'), step: 'ot' };
   for (const bits of [0x00, 0xff]) {
-    const { mock: decoded } = context.mock.method(ECDH.prototype as Decoder, 'setPublicKey');
+    // What decodes depends on the version of Node.js (curve/decoder.ts).
+    const ways = [
+      context.mock.method(ECDH.prototype as unknown as { setPublicKey(): void }, 'setPublicKey'),
+      context.mock.method(ECDH, 'convertKey'),
+    ];
     let draws = 0;
     // Δ is what is drawn first.
     choose(ctx, (length) => {
@@ -61,8 +65,9 @@ test('as many x-coordinates are decoded whatever a chooser’s Δ is', (context)
       return draws === 1 ? new Uint8Array(length).fill(bits) : randomBytes(length);
     });
     // Of each transfer one hash, of each hash two elements of the field, of each element both x-coordinates.
-    assert.equal(decoded.callCount(), 128 * 2 * 2);
-    decoded.restore();
+    const decoded = ways.reduce((sum, { mock }) => sum + mock.callCount(), 0);
+    assert.equal(decoded, 128 * 2 * 2);
+    for (const { mock } of ways) mock.restore();
   }
 });
 
