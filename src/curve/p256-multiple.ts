@@ -160,8 +160,10 @@ interface Known {
  * s = c_S·y_S + c_T·y_T and e = c_A·y_A, squaring s + e = −c_W·y_W, and then what it says of the product c_S·y_S·c_T·y_T,
  * leaves an equation for s of degree 1.
  *
- * `undefined` where a divisor is 0: where two of the four are equal or opposite, which depends on P and Q alone, and
- * for so few k besides that none of them is ever met.
+ * `undefined` where the divisor is 0: only where two of the four are equal or opposite, which depends on P and Q, not on
+ * the scalar. For the divisor is 8·c_S·c_T·c_A·y_A times the sums of any two of c_S·y_S, c_T·y_T and c_A·y_A. Were such a
+ * sum 0 without that, say the first, then S, T, −A and −W would satisfy the equation as well and add up to the
+ * identity; so would 2S and 2T, and S would be −T.
  */
 function withY(pairs: readonly (Known | undefined)[]): (readonly [P256Point, P256Point] | undefined)[] {
   const equations = pairs.map((pair) => (pair?.xs === undefined ? undefined : equationsOf(pair.A, pair.xs)));
