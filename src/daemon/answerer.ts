@@ -67,17 +67,22 @@ export interface PeerRequestState {
   readonly isRunning: boolean;
 }
 
+/** Told why something that a peer asked for, and that this party took part in, has failed here. */
+export type FailureListener = (asker: PartyName, error: MpcError) => void;
+
 export class Answerer implements Disposable {
   readonly #tools: Tools;
   readonly #approval: Approval;
+  readonly #failed: FailureListener;
   readonly #requests = new Map<string, PeerRequest>();
   readonly #limit = new RateLimit();
   readonly #condition = new Condition();
   #isStopping = false;
 
-  constructor(tools: Tools, approval: Approval) {
+  constructor(tools: Tools, approval: Approval, failed: FailureListener) {
     this.#tools = tools;
     this.#approval = approval;
+    this.#failed = failed;
   }
 
   list(): readonly PeerRequestState[] {
@@ -143,6 +148,7 @@ export class Answerer implements Disposable {
       const code = error instanceof BusyError ? 'BUSY' : error.code;
       const reason = toldOf(error, MAX_REASON);
       post(from, 'failed', { id: letter.id, attempt: letter.attempt, code, reason });
+      this.#failed(from, error);
     }
   }
 

@@ -6,7 +6,7 @@ import { toHex } from '../core/bytes.js';
 import { UndecodableError } from '../core/codec.js';
 import { asMpcError, MpcError, type PartyName } from '../core/errors.js';
 import type { TransportLogger } from '../transport/log.js';
-import { Answerer } from './answerer.js';
+import { Answerer, type FailureListener } from './answerer.js';
 import type { Approval } from './approval-request.js';
 import { Asker, type Caller } from './asker.js';
 import { decodeLetter, type Letter, type RequestContent } from './letters.js';
@@ -23,7 +23,7 @@ export interface DaemonOptions {
   readonly fatal: (error: MpcError) => void;
 }
 
-/** How many undecodable letters of a peer are logged. */
+/** How many undecodable letters of a peer are logged, and how many cheats in what it asked for. */
 const MAX_NOTICES = 100;
 
 export class Daemon implements Disposable {
@@ -34,15 +34,17 @@ export class Daemon implements Disposable {
   /** What each peer says that it is. */
   readonly #versions = new Map<PartyName, string>();
   readonly #dropped = new Map<PartyName, number>();
+  readonly #cheated = new Map<PartyName, number>();
 
   constructor(options: DaemonOptions) {
     const { tools, approval, logger } = options;
     this.#options = options;
     this.asker = new Asker(tools);
-    this.answerer = new Answerer(tools, approval);
-    this.#stocker = new Stocker(tools, ({ message }) =>
-      logger.warn({ reason: message }, 'no presignatures made'),
-    );
+    const failed: FailureListener = (from, error) => this.#lookForCheats(from, error);
+    this.answerer = new Answerer(tools, approval, failed);
+    const unfilled = (error: MpcError): void =>
+      logger.warn({ reason: withHint(error) }, 'no presignatures made');
+    this.#stocker = new Stocker(tools, { unfilled, failed });
   }
 
   versionOf(peer: PartyName): string | undefined {
@@ -82,10 +84,7 @@ export class Daemon implements Disposable {
       this.#guard(() => this.#handle(from, letter));
     } catch (error) {
       if (!(error instanceof UndecodableError)) throw error;
-      const dropped = (this.#dropped.get(from) ?? 0) + 1;
-      this.#dropped.set(from, dropped);
-      // More could only fill the log.
-      if (dropped <= MAX_NOTICES)
+      if (isNoticed(this.#dropped, from))
         this.#options.logger.warn({ peer: from, reason: error.message }, 'dropped a letter');
     }
   }
@@ -141,6 +140,18 @@ export class Daemon implements Disposable {
     }
   }
 
+  /**
+   * What `from` asked for has failed here, which it is told. Where somebody cheated, this party's user is told as well:
+   * the one who cheated may be `from`.
+   */
+  #lookForCheats(from: PartyName, error: MpcError): void {
+    if ((error.code === 'PROTOCOL' || error.code === 'EQUIVOCATION') && isNoticed(this.#cheated, from))
+      this.#options.logger.warn(
+        { peer: from, reason: withHint(error) },
+        'somebody cheated in what a peer asked for',
+      );
+  }
+
   /** Runs what a peer has set off: whatever it throws is of this party's own making. */
   async #guard(act: () => void | Promise<void>): Promise<void> {
     try {
@@ -150,3 +161,13 @@ export class Daemon implements Disposable {
     }
   }
 }
+
+/** Counts one more of `peer`, and says whether it is logged: more could only fill the log. */
+function isNoticed(counts: Map<PartyName, number>, peer: PartyName): boolean {
+  const count = (counts.get(peer) ?? 0) + 1;
+  counts.set(peer, count);
+  return count <= MAX_NOTICES;
+}
+
+const withHint = ({ message, hint }: MpcError): string =>
+  hint === undefined ? message : `${message}: ${hint}`;

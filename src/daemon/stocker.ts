@@ -7,6 +7,7 @@ import type { Presignature } from '../protocol/presign.js';
 import { anyOf } from '../rounds/abort-signal.js';
 import { toldOf } from '../rounds/blame.js';
 import { printable } from '../rounds/untrusted.js';
+import type { FailureListener } from './answerer.js';
 import { Condition } from './condition.js';
 import { type LetterBody, MAX_BATCH, MAX_REASON, type SignContent } from './letters.js';
 import { nameOfStock, type Stock } from './presignatures.js';
@@ -21,6 +22,12 @@ const LONGEST_PAUSE_MILLIS = 300_000;
 /** A stock that was not asked for during this time is of use no more. */
 const UNUSED_MILLIS = 6 * 3_600_000;
 
+interface StockerListeners {
+  /** Told why a stock of this party could not be filled. */
+  readonly unfilled: (error: MpcError) => void;
+  readonly failed: FailureListener;
+}
+
 /** A making of presignatures, and what ends it. */
 interface Making {
   readonly id: string;
@@ -29,7 +36,7 @@ interface Making {
 
 export class Stocker implements Disposable {
   readonly #tools: Tools;
-  readonly #report: (error: MpcError) => void;
+  readonly #listeners: StockerListeners;
   readonly #over = new AbortController();
   #filling: Making | undefined;
   /** What each peer has this party make for it. */
@@ -46,10 +53,9 @@ export class Stocker implements Disposable {
   /** Stocks that are not to be filled before their timer has run. */
   readonly #pausing = new Map<string, NodeJS.Timeout>();
 
-  /** `report` is told why a stock could not be filled. */
-  constructor(tools: Tools, report: (error: MpcError) => void) {
+  constructor(tools: Tools, listeners: StockerListeners) {
     this.#tools = tools;
-    this.#report = report;
+    this.#listeners = listeners;
   }
 
   /** Fills the emptiest stock that can be filled just now; called whenever there may be one. */
@@ -105,6 +111,7 @@ export class Stocker implements Disposable {
       }
     } catch (cause) {
       post(from, 'failed', { id: letter.id, attempt: 0, ...wordsOf(cause) });
+      this.#listeners.failed(from, asMpcError(cause));
     }
   }
 
@@ -199,7 +206,7 @@ export class Stocker implements Disposable {
     };
     const millis = Math.min(PAUSE_MILLIS * 2 ** failures, LONGEST_PAUSE_MILLIS);
     this.#pausing.set(name, setTimeout(goOn, millis).unref());
-    this.#report(error);
+    this.#listeners.unfilled(error);
   }
 
   /** Presignatures of `owner`, made here with the rest of the quorum. An owner's `begin` has the others begin. */

@@ -13,6 +13,7 @@ import {
 } from '#src/daemon/letters.js';
 import { printId } from '#src/protocol/key-share.js';
 import { Presignature } from '#src/protocol/presign.js';
+import { decodeFrame, encodeFrame } from '#src/rounds/frames.js';
 import {
   always,
   ask,
@@ -28,6 +29,7 @@ import {
   undecided,
   until,
 } from '../support/daemons.js';
+import type { Intercept } from '../support/memory-network.js';
 
 const shared = new DaemonsWithKey(['alice', 'bob', 'charlie'], 2);
 after(() => shared[Symbol.dispose]());
@@ -291,6 +293,25 @@ test('a peer that has many requests wait has no more of them taken up', async ()
   const reasons = again.events.flatMap((event) => (event.event === 'decision' ? [event.reason] : []));
   assert.deepEqual([...new Set(reasons)], ['too many requests of alice wait here already']);
 });
+
+for (const what of ['a request', 'presignatures'] as const)
+  test(`a peer that cheats in ${what} of its own is named here, with what is to be done`, async () => {
+    const intercept: Intercept = (from, _to, bytes) => {
+      const frame = decodeFrame(bytes);
+      if (from !== 'alice' || frame.kind !== 'round' || frame.step !== 'presign') return undefined;
+      if (frame.operation.startsWith('presign') !== (what === 'presignatures')) return undefined;
+      // The last byte is one of the sums of the columns.
+      return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
+    };
+    const { daemons, sharing } = await shared.make(intercept);
+    const warnings: string[] = [];
+    await daemons.start('bob', { warned: (reason) => warnings.push(reason) });
+    await daemons.start('alice', { presignatures: 1 });
+    void ask(daemons, 'alice', sharing).catch(() => {});
+    await until(() => warnings.length > 0);
+    assert.match(warnings[0]!, /^alice broke the protocol: .* makes the set-up void: find out what happened/);
+    assert.deepEqual(daemons.at('bob').faults, []);
+  });
 
 test('letters that cannot be read are dropped, and told of a hundred times at most', async () => {
   const { daemons } = await shared.make();
