@@ -14,7 +14,14 @@ import { decodeFrame } from '#src/rounds/frames.js';
 import type { Compute, Run } from '#src/rounds/run.js';
 import { instead, type Substitute, withJobs, withRun } from '../support/cheating.js';
 import { holdBack } from '../support/held-back.js';
-import { errorAt, type Intercept, type TestParty, valuesOf } from '../support/memory-network.js';
+import {
+  errorAt,
+  type Intercept,
+  outcomeOf,
+  type TestParty,
+  valueAt,
+  valuesOf,
+} from '../support/memory-network.js';
 import { otSetups } from '../support/ot.js';
 import {
   type MultiplicationName,
@@ -347,6 +354,58 @@ test('ot: a first message that fails its check voids the set-up at once, whoever
   const late = { step: 'presign', round: 'commit' };
   await meet({ act, late, meanwhile, forGood: true });
   assert.deepEqual((ot.alice.voided.reason as MpcError).culprits, ['bob']);
+});
+
+test('ot: an answer that is ready while charlie is late is not sent once another session has voided the set-up', async () => {
+  using ot = freshOt();
+  const live = Secret.live;
+  const log: string[] = [];
+  const sent: string[] = [];
+  const named = (party: TestParty, operation: string): TestParty => ({
+    ...party,
+    session: (given, body) => {
+      const signal = party.self === 'alice' ? { signal: ot.alice.voided } : {};
+      return party.session({ ...given, operation, ...signal }, body);
+    },
+  });
+  const act = async (party: TestParty) => {
+    const cheating = party.self === 'bob' ? withJobs(party, [badFirst]) : party;
+    const sessions = [
+      named(
+        watched(party, (event) => log.push(event)),
+        'one',
+      ),
+      named(cheating, 'two'),
+    ];
+    return Promise.all(sessions.map((session) => outcomeOf(ot.act(session))));
+  };
+  const place = { to: 'alice', step: 'presign', round: 'commit' };
+  const bad = holdBack({ ...place, from: 'bob', operation: 'two' }, () => {
+    assert.ok(log.includes(`${otJobs.respond.name} bob`));
+    assert.ok(!ot.alice.voided.aborted);
+  });
+  const late = holdBack({ ...place, from: 'charlie', operation: 'one' }, () => {});
+  const outcomes = await rehearse({
+    parties,
+    act,
+    seed: 'kept answer',
+    compute: remembering,
+    heldBack: () => [...bad.heldBack(), ...late.heldBack()],
+    intercept: (from, to, bytes) => {
+      const frame = decodeFrame(bytes);
+      // What alice finds, she finds herself.
+      if (to === 'alice' && frame.kind === 'abort') return [];
+      if (from === 'alice' && frame.kind === 'round') sent.push(`${frame.operation} ${frame.round}`);
+      return bad.intercept(from, to, bytes) ?? late.intercept(from, to, bytes);
+    },
+  });
+  for (const outcome of valueAt(outcomes, 'alice')) {
+    assert.ok('error' in outcome);
+    assertBobNamed(outcome.error, /which makes the set-up void/);
+  }
+  assert.deepEqual(new Set(sent), new Set(['one commit', 'two commit']));
+  // Of her set-up, and of charlie's, who finds the same, nothing is left, nor of what was made with them.
+  assert.equal(Secret.live, live - 4);
 });
 
 test('ot: a second message that fails its check voids the set-up, once charlie’s is there', async () => {
