@@ -8,7 +8,8 @@
  * Scalars are BigInts: their arithmetic does not run in constant time. Multiples of the base point, which carry
  * the long-lived secrets, go through OpenSSL, whose routine is constant time and, on P-256, ten times faster
  * (37 µs against 460; on secp256k1 they are equal, about 450). So do secret multiples of other points on P-256
- * (0.3 ms against 3.6); on secp256k1 they are BigInt's, with blinded scalars (0.7 ms against noble's 2.4).
+ * (0.3 ms against 3.6); on secp256k1 they are BigInt's, with blinded scalars (0.7 ms against noble's 2.4). There those
+ * of the base point are, too, where the scalars serve but one session.
  */
 import { createECDH } from 'node:crypto';
 import { normalizeZ } from '@noble/curves/abstract/curve.js';
@@ -140,7 +141,7 @@ export interface Curve {
   multiplyBasePublic(scalars: readonly bigint[]): Point[];
   /** k_i·P_i for secret k_i, as {@link Point.multiply}, and quicker than one after the other. */
   multiplyAll(points: readonly Point[], scalars: readonly bigint[]): Point[];
-  /** k_i·G, k_i·P_i, k_i·Q_i for secret k_i: quicker than apart. */
+  /** k_i·G, k_i·P_i, k_i·Q_i for secret k_i that serve but one session: quicker than apart. */
   multiplyPairs(pairs: readonly (readonly [Point, Point])[], scalars: readonly bigint[]): PairMultiples[];
   /** P_i + Q_i, normalized. */
   addAll(points: readonly Point[], others: readonly Point[]): Point[];

@@ -6,6 +6,7 @@
  * and kP, solved for the y-coordinate of kP). Division is by 2·y(P), which is never 0 and no secret.
  *
  * For two points with one scalar, three instead of four of them do, as kG comes with the scalar: see {@link p256Pairs}.
+ * Division is by a secret there, in time that depends on it, but only once for all pairs: by the product of their divisors.
  */
 import { createECDH, type ECDH } from 'node:crypto';
 import { normalizeZ } from '@noble/curves/abstract/curve.js';

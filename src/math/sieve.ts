@@ -44,7 +44,7 @@ const remainder = (x: number, prime: number): number => x - Math.floor(x / prime
 
 /**
  * The residues of `value` ≥ 0 modulo `primes`, below 2^23 each. One limb at a time for all primes, not one prime at a
- * time: so no division waits for another. `pause` is called before each limb, every millisecond or less.
+ * time: so no division waits for another. `pause` is called before each limb, every millisecond or two.
  */
 export function residues(value: bigint, primes: Uint32Array, pause: () => void): Float64Array {
   const result = new Float64Array(primes.length);
