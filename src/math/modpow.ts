@@ -38,16 +38,16 @@ const SAMPLE_EXPONENT = (1n << 64n) / 3n;
 const openSslGroup = (modulus: Uint8Array): DiffieHellman => createDiffieHellman(modulus, 2);
 
 /**
- * The power of `base` by the exponent that is set. Throws where OpenSSL refuses or fails; some versions of Node.js,
- * 22.23 for one, do not, but return no bytes.
+ * The power of `base` by the exponent that is set, never 0. Throws where OpenSSL refuses or fails: instead of that some
+ * versions of Node.js, 20.20 and 22.23 among them, return no bytes, or zeros.
  */
 function powerOf(group: DiffieHellman, base: bigint): bigint {
   const bytes = bigintToBytes(base);
   try {
     const power = group.computeSecret(bytes);
-    if (power.length === 0) throw new RangeError('OpenSSL refuses this power');
     const value = bytesToBigint(power);
     power.fill(0);
+    if (value === 0n) throw new RangeError('OpenSSL refuses this power');
     return value;
   } finally {
     bytes.fill(0);
