@@ -18,7 +18,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const DRIVER = ['costs.ts', 'memory-key.ts'];
 
 const KEYS = 3;
-const USES = 4;
+const USES = 12;
 const CEREMONIES = 3;
 const STARTS = 15;
 
