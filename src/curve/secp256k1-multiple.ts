@@ -73,8 +73,7 @@ function double({ X, Y, Z }: Projective): Projective {
   };
 }
 
-/** λP = (β·x, y): cube roots of 1 modulo q and p. */
-export const LAMBDA = 0x5363ad4cc05c30e0a5261c028812645a122e22ea20816678df02967c1b23bd72n;
+/** λP = (β·x, y), for certain cube roots λ and β of 1, modulo q and p. */
 const BETA = 0x7ae96a2b657c07106e64479eac3434e99cf0497512f58995c1396c28719501een;
 
 /** A short basis of the pairs (k_1, k_2) with k_1 + k_2·λ = 0 modulo q: (A1, −B1) and (A2, A1). */

@@ -5,7 +5,6 @@ import * as fc from 'fast-check';
 import {
   HALF_BITS,
   halvesOf,
-  LAMBDA,
   secp256k1BaseMultiple,
   secp256k1Multiple,
   secp256k1PublicBaseMultiple,
@@ -13,6 +12,8 @@ import {
 
 const { BASE, ZERO } = secp256k1.Point;
 const { n: q } = secp256k1.Point.CURVE();
+/** Of the halves: k_1 + k_2·λ = k. */
+const LAMBDA = 0x5363ad4cc05c30e0a5261c028812645a122e22ea20816678df02967c1b23bd72n;
 
 const scalars = fc.oneof(
   fc.bigInt({ min: 0n, max: q - 1n }),

@@ -13,7 +13,7 @@ import {
 } from '#src/daemon/letters.js';
 import { printId } from '#src/protocol/key-share.js';
 import { Presignature } from '#src/protocol/presign.js';
-import { decodeFrame, encodeFrame } from '#src/rounds/frames.js';
+import { decodeFrame } from '#src/rounds/frames.js';
 import {
   always,
   ask,
@@ -29,7 +29,7 @@ import {
   undecided,
   until,
 } from '../support/daemons.js';
-import type { Intercept } from '../support/memory-network.js';
+import { garbled, type Intercept } from '../support/memory-network.js';
 
 const shared = new DaemonsWithKey(['alice', 'bob', 'charlie'], 2);
 after(() => shared[Symbol.dispose]());
@@ -301,7 +301,7 @@ for (const what of ['a request', 'presignatures'] as const)
       if (from !== 'alice' || frame.kind !== 'round' || frame.step !== 'presign') return undefined;
       if (frame.operation.startsWith('presign') !== (what === 'presignatures')) return undefined;
       // The last byte is one of the sums of the columns.
-      return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
+      return [garbled(frame)];
     };
     const { daemons, sharing } = await shared.make(intercept);
     const warnings: string[] = [];

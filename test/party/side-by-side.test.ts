@@ -10,8 +10,8 @@ import { curveByName } from '#src/curve/curve.js';
 import { publicKeyPem } from '#src/curve/ecdsa.js';
 import type { UseOptions } from '#src/party/stored-keys.js';
 import type { Sharing } from '#src/protocol/key-share.js';
-import { decodeFrame, encodeFrame } from '#src/rounds/frames.js';
-import { errorAt, type Intercept, outcomeOf, valuesOf } from '../support/memory-network.js';
+import { decodeFrame } from '#src/rounds/frames.js';
+import { errorAt, garbled, type Intercept, outcomeOf, valuesOf } from '../support/memory-network.js';
 import { type CommandOptions, type Home, Homes } from '../support/stores.js';
 
 const PARTIES = ['alice', 'bob', 'charlie'];
@@ -131,7 +131,7 @@ describe('what is not done beside others', () => {
       const frame = decodeFrame(bytes);
       if (frame.kind !== 'round' || from !== 'alice' || frame.step !== 'presign') return undefined;
       if (frame.operation !== 'one presign') return [];
-      return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
+      return [garbled(frame)];
     };
     const request = requestOf(PARTIES);
     const both = ({ keys, work }: Home) =>

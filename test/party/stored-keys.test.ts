@@ -12,7 +12,7 @@ import { publicKeyPem } from '#src/curve/ecdsa.js';
 import type { Keystore, SharingInfo, StoredKey } from '#src/keystore/keystore.js';
 import { makeKeyShare, makeSharing, type Sharing } from '#src/protocol/key-share.js';
 import { decodeFrame, encodeFrame } from '#src/rounds/frames.js';
-import { errorAt, type Intercept, outcomeOf, valuesOf } from '../support/memory-network.js';
+import { errorAt, garbled, type Intercept, outcomeOf, valuesOf } from '../support/memory-network.js';
 import type { MultiplicationName } from '../support/protocols.js';
 import { type CommandOptions, type Home, Homes } from '../support/stores.js';
 
@@ -348,7 +348,7 @@ test('a set-up whose check has failed is erased before anybody hears of it, and 
     if (frame.kind !== 'round' || from !== 'alice' || frame.step !== 'presign') return undefined;
     spoilt.push(frame.round);
     // The last byte is one of the sums of the columns.
-    return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
+    return [garbled(frame)];
   };
   const request = { quorum: parties, receivers: ['bob'], message: randomBytes(20) };
   const outcomes = await homes.command(({ keys, work }) => keys.sign(work, 'sign', sharing.keyId, request), {
@@ -375,7 +375,7 @@ test('who sends what fails a check that voids the set-up is named for it, also w
     if (frame.kind !== 'round' || from !== 'alice' || frame.step !== 'presign') return undefined;
     const { operation } = frame;
     return [
-      encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) }),
+      garbled(frame),
       encodeFrame({ kind: 'abort', operation, code: 'INTERRUPTED', culprits: [], reason: 'gone' }),
     ];
   };
@@ -399,7 +399,7 @@ test('a set-up whose check has failed in one session is void in all others on it
     if (frame.kind !== 'round' || from !== 'alice' || frame.step !== 'presign') return undefined;
     // To the one session bob gets something wrong, to the other nothing, of which its end could be a consequence.
     if (frame.operation !== 'one presign') return [];
-    return [encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) })];
+    return [garbled(frame)];
   };
   const request = { quorum: parties, receivers: ['bob'], message: randomBytes(20) };
   const both = ({ keys, work }: Home) =>

@@ -1,6 +1,7 @@
 /** A network in memory, and all parties of a test run over it. */
 import { type Random, randomBytes } from '#src/core/bytes.js';
 import { asMpcError, MpcError, type PartyName } from '#src/core/errors.js';
+import { encodeFrame, type RoundFrame } from '#src/rounds/frames.js';
 import { Mailbox, type MailboxOptions } from '#src/rounds/mailbox.js';
 import type { Network, NetworkHandler } from '#src/rounds/network.js';
 import type { Compute, Run } from '#src/rounds/run.js';
@@ -13,6 +14,10 @@ export type Intercept = (
   to: PartyName,
   bytes: Uint8Array,
 ) => readonly Uint8Array[] | undefined;
+
+/** The message of a round with another last byte in what is for its receiver alone. */
+export const garbled = (frame: RoundFrame): Uint8Array =>
+  encodeFrame({ ...frame, direct: frame.direct!.with(-1, frame.direct!.at(-1)! ^ 1) });
 
 /** Delivers in order and asynchronously, without limits. */
 export class MemoryCluster {
